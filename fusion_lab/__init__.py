@@ -1,0 +1,27 @@
+"""fusion_lab: train, ablate, compare and use unified image-fusion networks."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from fusion_lab.errors import FusionLabError
+
+if TYPE_CHECKING:
+    from fusion_lab.data.pairs import load_pairs
+    from fusion_lab.inference.fuser import fuse
+    from fusion_lab.inference.weights import load_network
+
+__version__ = "0.1.0"
+__all__ = ["FusionLabError", "fuse", "load_network", "load_pairs"]
+
+_HOMES = {
+    "fuse": "fusion_lab.inference.fuser",
+    "load_network": "fusion_lab.inference.weights",
+    "load_pairs": "fusion_lab.data.pairs",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public function at its first use: ``import fusion_lab`` alone stays light."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fusion_lab' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,60 @@
+"""Writing files so that none is ever found half-written."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from fusion_lab.errors import FusionLabError
+
+
+def make_folder(folder: Path) -> Path:
+    """Make ``folder`` with its parents and return it.
+
+    Raises:
+        FusionLabError: A file stands in its place, or the rights are missing.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise FusionLabError(
+            f"The output folder {folder} cannot be made because a file stands in its place: "
+            "name another folder or move the file."
+        ) from None
+    except OSError as error:
+        raise FusionLabError(
+            f"The output folder {folder} cannot be made ({error.strerror}): name a folder that you may write to."
+        ) from None
+    return folder
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Give a temporary path beside ``target``; rename it to ``target`` at the end, delete it after an error.
+
+    The temporary name keeps the suffix, so that image writers choose the right format.
+
+    Raises:
+        FusionLabError: The folder cannot be made or written to.
+    """
+    make_folder(target.parent)
+    if target.is_dir():
+        raise FusionLabError(f"The output file {target} is a folder: name a file.")
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)
+    except OSError as error:
+        raise FusionLabError(
+            f"No file can be written to {target.parent} ({error.strerror}): name a folder that you may write to."
+        ) from None
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes the file private; the result gets the rights of an ordinary new file.
+        mask = os.umask(0)
+        os.umask(mask)
+        temporary.chmod(0o666 & ~mask)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
