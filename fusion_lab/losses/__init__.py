@@ -1,1 +1,8 @@
-"""fusion_lab.losses."""
+"""Loss terms, one a file; an objective is a dictionary of weighted terms."""
+
+from fusion_lab.losses.base import LossTerm, Objective
+from fusion_lab.losses.intensity import Intensity
+from fusion_lab.losses.structure import Structure
+from fusion_lab.losses.texture import Texture
+
+__all__ = ["Intensity", "LossTerm", "Objective", "Structure", "Texture"]

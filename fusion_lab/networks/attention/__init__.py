@@ -1,1 +1,7 @@
-"""fusion_lab.networks.attention."""
+"""Attention, one method a file. A pixel attention of your own: subclass `PixelAttention`, name it in a config."""
+
+from fusion_lab.networks.attention.ipa import IPA
+from fusion_lab.networks.attention.pixel import PixelAttention
+from fusion_lab.networks.attention.window import WindowAttention
+
+__all__ = ["IPA", "PixelAttention", "WindowAttention"]

@@ -1,1 +1,1 @@
-"""fusion_lab.networks.layers."""
+"""Building blocks that several networks share."""

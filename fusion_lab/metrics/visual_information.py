@@ -1,0 +1,89 @@
+"""VIF: how much of what the eye can see of the sources it can still see in the fused image."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from fusion_lab.metrics.base import FusionMetric, grey_levels, ratio
+from fusion_lab.metrics.gaussian_filter import gaussian_filter
+
+MINIMUM_SIDE = 41
+"""The side in pixels that leaves one window at the coarsest of the four scales."""
+
+EYE_NOISE = 2.0
+"""Variance of the visual noise, in grey levels squared: it holds for 0..255 only."""
+
+TINY = 1e-10
+
+
+def _visible_information(mean_free: Tensor, taps: int) -> tuple[Tensor, Tensor]:
+    """Give the information that reaches the eye at one scale: through the fused image, from the source.
+
+    Args:
+        mean_free: Fused image and sources, ``(B, 3, H, W)``.
+        taps: Side of the Gaussian window.
+
+    Returns:
+        Two times ``(B, 2)``, one column for each source, in log10 units.
+    """
+    fused, sources = mean_free[:, :1], mean_free[:, 1:]
+    moments = torch.cat([mean_free, mean_free.square(), sources * fused], dim=1)
+    local = gaussian_filter(moments, taps, taps / 5)
+    mean_f, mean_s, square_f, square_s, product = local.split([1, 2, 1, 2, 2], dim=1)
+    variance_f = (square_f - mean_f.square()).clamp(min=0)
+    variance_s = (square_s - mean_s.square()).clamp(min=0)
+    covariance = product - mean_s * mean_f
+
+    gain = covariance / (variance_s + TINY)
+    distortion = variance_f - gain * covariance
+    flat_source, flat_fused, inverted = variance_s < TINY, variance_f < TINY, gain < 0
+    distortion = torch.where(flat_source | inverted, variance_f, distortion)
+    distortion = torch.where(flat_fused, 0, distortion).clamp(min=TINY)
+    gain = torch.where(flat_source | flat_fused | inverted, 0, gain)
+    variance_s = torch.where(flat_source, 0, variance_s)
+
+    through_fused = torch.log10(1 + gain.square() * variance_s / (distortion + EYE_NOISE))
+    from_source = torch.log10(1 + variance_s / EYE_NOISE)
+    return through_fused.sum((2, 3)), from_source.sum((2, 3))
+
+
+def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
+    """VIF: ``VIFp(A, F) + VIFp(B, F)``, pixel domain (Sheikh & Bovik, 2006), about 0..2.
+
+    Over four scales with Gaussian windows of n = 17, 9, 5, 3 pixels and standard deviation n/5, with the
+    local gain ``g = cov(X, F) / var(X)`` and distortion ``d = var(F) - g cov(X, F)``:
+    ``VIFp(X, F) = sum log10(1 + g^2 var(X) / (d + 2)) / sum log10(1 + var(X) / 2)``.
+
+    Args:
+        fused: ``(B, 1, H, W)``, integers 0..255, at least 41 pixels a side.
+        source_a: Like ``fused``.
+        source_b: Like ``fused``.
+
+    Returns:
+        ``(B,)`` in float64; a constant source adds 0.
+
+    Raises:
+        FusionLabError: Images that `grey_levels` refuses.
+    """
+    planes = torch.stack(grey_levels(fused, source_a, source_b, minimum_side=MINIMUM_SIDE), dim=1)
+    # Variances ignore the mean; without it they lose fewer digits, and constant images become exactly 0.
+    planes = planes - planes.mean((2, 3), keepdim=True)
+    through_fused = from_source = planes.new_zeros(())
+    for scale, taps in enumerate((17, 9, 5, 3)):
+        if scale > 0:
+            planes = gaussian_filter(planes, taps, taps / 5, stride=2)
+        through, source = _visible_information(planes, taps)
+        through_fused, from_source = through_fused + through, from_source + source
+    return ratio(through_fused, from_source).sum(1)
+
+
+class VisualInformationFidelitySum(FusionMetric):
+    """VIF, see `visual_information_fidelity_sum`."""
+
+    label: ClassVar[str] = "VIF"
+    higher_is_better = True
+
+    def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
+        """Give VIF of each image, ``(B,)``."""
+        return visual_information_fidelity_sum(fused, source_a, source_b)

@@ -1,0 +1,90 @@
+"""Attention of each pixel on its two sources: the frame that IPA and PA share."""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from fusion_lab.networks.layers.linear import linear, multi_layer_perceptron
+
+
+class TwoKeyAttention(nn.Module):
+    """Multi-head attention with one query and two keys at each pixel.
+
+    A softmax over two logits is a sigmoid of their difference, so the output is
+    ``projection((1 - s) V0 + s V1)`` with ``s = sigmoid(q . (k1 - k0) / sqrt(d))`` per head: the same as
+    ``torch.nn.MultiheadAttention`` over sequences of two, for all pixels at once.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.query = linear(dim, dim)
+        self.key = linear(dim, dim)
+        self.value = linear(dim, dim)
+        self.projection = linear(dim, dim)
+        # As torch.nn.MultiheadAttention: Xavier-uniform over the stacked (3 C, C) matrix.
+        bound = math.sqrt(6 / (4 * dim))
+        for layer in (self.query, self.key, self.value):
+            nn.init.uniform_(layer.weight, -bound, bound)
+
+    def forward(self, query: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor]) -> Tensor:
+        """Attend from ``query`` ``(..., C)`` to two keys and values ``(..., C)`` each; returns ``(..., C)``."""
+
+        def heads(x: Tensor) -> Tensor:
+            return x.unflatten(-1, (self.num_heads, -1))
+
+        difference = heads(self.key(keys[1]) - self.key(keys[0]))
+        logit = (heads(self.query(query)) * difference).sum(-1, keepdim=True)
+        share = torch.sigmoid(logit / math.sqrt(difference.shape[-1]))
+        mixed = torch.lerp(heads(self.value(values[0])), heads(self.value(values[1])), share)
+        return self.projection(mixed.flatten(-2))
+
+
+class PixelAttention(nn.Module, ABC):
+    """Mix two streams pixel by pixel, each keeping itself and taking from the other (Jia et al., GeminiFusion, 2024).
+
+    For the stream ``own`` with ``other``: a relation score ``phi(own, other)``, two keys and two values (a subclass
+    says which, in `keys_and_values`), and ``own + attention(own, keys, values)``. Both directions share the relation
+    discriminator; each has its own attention and its own row of the learnt offsets ``noise1`` and ``noise2``.
+
+    Args:
+        dim: Channels C.
+        num_heads: Heads of the attention.
+    """
+
+    def __init__(self, dim: int, num_heads: int) -> None:
+        super().__init__()
+        self.discriminator = multi_layer_perceptron(2 * dim, dim, dim)
+        self.noise1 = nn.Parameter(torch.randn(2, dim))
+        self.noise2 = nn.Parameter(torch.randn(2, dim))
+        self.attention_a = TwoKeyAttention(dim, num_heads)
+        self.attention_b = TwoKeyAttention(dim, num_heads)
+
+    @abstractmethod
+    def keys_and_values(
+        self, own: Tensor, other: Tensor, score: Tensor, noise1: Tensor, noise2: Tensor
+    ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """Give the keys and the values of (self, cross).
+
+        Args:
+            own: The stream that asks, ``(B, H, W, C)``.
+            other: The other stream, ``(B, H, W, C)``.
+            score: Relation score of the two, ``(B, H, W, C)``: positive, its channels sum to 1.
+            noise1: First learnt offset of this direction, ``(C,)``.
+            noise2: Second learnt offset of this direction, ``(C,)``.
+        """
+
+    def relation_score(self, own: Tensor, other: Tensor) -> Tensor:
+        """Score how the streams ``(B, H, W, C)`` relate: a softmax over the channels, ``(B, H, W, C)``."""
+        return self.discriminator(torch.cat([own, other], dim=-1)).softmax(dim=-1)
+
+    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Mix the streams ``x`` and ``y``, both ``(B, H, W, C)``; returns the new pair."""
+        return self._direction(x, y, self.attention_a, 0), self._direction(y, x, self.attention_b, 1)
+
+    def _direction(self, own: Tensor, other: Tensor, attention: TwoKeyAttention, row: int) -> Tensor:
+        score = self.relation_score(own, other)
+        keys, values = self.keys_and_values(own, other, score, self.noise1[row], self.noise2[row])
+        return own + attention(own, keys, values)

@@ -1,0 +1,47 @@
+"""What every fusion network promises."""
+
+import inspect
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Self
+
+from torch import Tensor, nn
+
+
+class FusionNetwork(nn.Module, ABC):
+    """Fuse two luminance images.
+
+    A subclass gives ``forward``; its constructor arguments must be plain data or classes, so that a saved network
+    can say how it was built (`init_args`).
+    """
+
+    test_padding: ClassVar[int] = 0
+    """Before a whole image is fused, its sides grow to the next larger multiple of this (0: not at all)."""
+
+    bytes_per_pixel: ClassVar[int] = 64
+    """Peak memory of a float32 forward pass on a CPU without gradients, in bytes per pixel of one source."""
+
+    init_args: dict[str, Any]
+    """The arguments of the constructor, defaults included."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        network = super().__new__(cls)
+        arguments = inspect.signature(cls).bind(*args, **kwargs)
+        arguments.apply_defaults()
+        network.__dict__["init_args"] = dict(arguments.arguments)
+        return network
+
+    @abstractmethod
+    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
+        """Fuse a batch.
+
+        Args:
+            source_a: Luminance of the first source, ``(B, 1, H, W)`` in [0, 1].
+            source_b: Luminance of the second source, ``(B, 1, H, W)`` in [0, 1].
+
+        Returns:
+            Fused luminance ``(B, 1, H, W)``; it may leave [0, 1] a little.
+        """
+
+    def parts(self) -> dict[str, nn.Module]:
+        """Name the parts that a researcher speaks of: to freeze them, to count them, to compare their gradients."""
+        return dict(self.named_children())

@@ -1,0 +1,92 @@
+"""From the names in official checkpoints to ours: one rename table for each release."""
+
+import re
+from collections.abc import Mapping
+
+from torch import Tensor
+
+# Swin blocks, the same in all of TITA and in SwinFusion.
+_BLOCK_NAMES = [
+    (r"relative_position_bias_table$", "bias_table"),
+    (r"\.attn_A\.", ".attention.0."),
+    (r"\.attn_B\.", ".attention.1."),
+    (r"\.attn\.", ".attention."),
+    (r"\.q\.", ".query."),
+    (r"\.kv\.", ".key_value."),
+    (r"\.proj\.", ".projection."),
+    (r"\.(norm[12]|mlp)_A\.", r".\1.0."),
+    (r"\.(norm[12]|mlp)_B\.", r".\1.1."),
+    (r"\.fc1\.", ".0."),
+    (r"\.fc2\.", ".2."),
+]
+
+_TITA_NAMES = [
+    (r"^conv_first1_A\.", "shallow.0."),
+    (r"^conv_first2_A\.", "shallow.2."),
+    (r"^patch_embed\.norm\.", "embed_norm."),
+    (r"^layers_Ex_A\.0\.residual_group\.", "extraction_a."),
+    (r"^layers_Ex_B\.0\.residual_group\.", "extraction_b."),
+    (r"^layers_Re\.0\.residual_group\.", "reconstruction."),
+    (r"^norm_Ex_A\.", "extraction_a.norm."),
+    (r"^norm_Ex_B\.", "extraction_b.norm."),
+    (r"^norm_Re\.", "reconstruction.norm."),
+    (r"^norm_Fusion_A\.", "interaction.norm_a."),
+    (r"^norm_Fusion_B\.", "interaction.norm_b."),
+    (r"\.cross_attn_0_to_1\.", ".pixel_attention.attention_a."),
+    (r"\.cross_attn_1_to_0\.", ".pixel_attention.attention_b."),
+    (r"\.out_proj\.", ".projection."),
+    (r"\.relation_judger\.0\.", ".pixel_attention.discriminator."),
+    (r"\.k_noise\.weight$", ".pixel_attention.noise1"),
+    (r"\.v_noise\.weight$", ".pixel_attention.noise2"),
+    (r"^weight_gen\.2\.", "adaptation.weight_generator."),
+    (r"^fafb_A\.", "adaptation.source_a."),
+    (r"^fafb_B\.", "adaptation.source_b."),
+    (r"\.channel_compressor\.", ".compress."),
+    (r"\.ahpf_generator\.0\.", ".branches.HighPass.generator."),
+    (r"\.residual_generator\.0\.", ".branches.Addition.generator."),
+    (r"\.weight_generator\.0\.", ".branches.Multiplication.generator."),
+    (r"^conv_last1\.", "head.0."),
+    (r"^conv_last2\.", "head.2."),
+    (r"^conv_last3\.", "head.4."),
+    *_BLOCK_NAMES,
+]
+# Buffers that follow from the architecture, and two convolutions that the official forward pass never calls.
+_TITA_UNUSED = re.compile(r"attn_mask$|relative_position_index$|hamming_highpass$|^conv_first[12]_B\.")
+_TITA_BLOCKS_PER_GROUP = 4
+
+
+def is_official_tita(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether the tensors are named as in TITA's release (``{iter}_G.pth``, ``{iter}_E.pth``)."""
+    return "fafb_A.channel_compressor.weight" in state
+
+
+def from_official_tita(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an official TITA checkpoint to those of `TITA`.
+
+    Names that the release does not have are kept, so that loading reports them as unexpected.
+    """
+    converted: dict[str, Tensor] = {}
+    for official, tensor in state.items():
+        if _TITA_UNUSED.search(official):
+            continue
+        name = re.sub(
+            r"^layers_Fusion\.(\d+)\.residual_group\.blocks\.(\d+)\.",
+            lambda m: f"interaction.blocks.{int(m[1]) * _TITA_BLOCKS_PER_GROUP + int(m[2])}.",
+            official,
+        )
+        for pattern, ours in _TITA_NAMES:
+            name = re.sub(pattern, ours, name)
+        converted.update(_split(name, tensor))
+    return converted
+
+
+def _split(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """Give stacked query, key and value matrices their own names."""
+    if match := re.search(r"in_proj_(weight|bias)$", name):
+        stem = name[: match.start()]
+        parts = tensor.chunk(3)
+        return {f"{stem}{part}.{match[1]}": t for part, t in zip(("query", "key", "value"), parts, strict=True)}
+    if match := re.search(r"qkv\.(weight|bias)$", name):
+        stem, third = name[: match.start()], len(tensor) // 3
+        return {f"{stem}query.{match[1]}": tensor[:third], f"{stem}key_value.{match[1]}": tensor[third:]}
+    return {name: tensor}

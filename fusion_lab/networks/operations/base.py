@@ -1,0 +1,30 @@
+"""What every operation branch of OAF promises."""
+
+from abc import ABC, abstractmethod
+
+from torch import Tensor, nn
+
+
+class Operation(nn.Module, ABC):
+    """Change a map by an operand that is generated from the map itself.
+
+    Args:
+        dim: Channels C of the map.
+        operand_dim: Channels of the operand.
+    """
+
+    def __init__(self, dim: int, operand_dim: int) -> None:
+        super().__init__()
+        self.generator = nn.Conv2d(dim, operand_dim, 3, padding=1)
+
+    @abstractmethod
+    def forward(self, x: Tensor, compressed: Tensor) -> Tensor:
+        """Apply the operation.
+
+        Args:
+            x: The map, ``(B, C, H, W)``.
+            compressed: The same map after OAF's 1x1 convolution, ``(B, C, H, W)``: what the operand is made from.
+
+        Returns:
+            ``(B, C, H, W)``.
+        """

@@ -1,0 +1,89 @@
+"""FAMO, fast adaptive multitask optimization."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+from torch.optim.adam import adam
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.weighting.base import LossWeighting
+
+_EPSILON = 1e-8
+
+
+class FAMO(LossWeighting):
+    """Weigh tasks so that their losses fall at the same rate (Liu et al., NeurIPS 2023), as TITA trains with it.
+
+    With logits ``xi``, ``z = softmax(xi)`` and ``D_i = loss_i + 1e-8``, the minimised loss is ``sum_i (z_i / c) ln
+    D_i`` with ``c = sum_i z_i / D_i`` held constant: gradient weights ``(z_i / D_i) / c`` that sum to 1. After the step
+    the logits follow ``J_softmax^T (ln D_before - ln D_after)`` by an Adam of their own.
+
+    The papers write plain gradient descent with decay; both releases use Adam with the decay added to the gradient.
+
+    Args:
+        lr: Step of the logits.
+        weight_decay: Decay of the logits, gamma: 1e-3 as TITA trains, 1e-5 in FAMO's release.
+    """
+
+    measures_again: ClassVar[bool] = True
+
+    logits: Tensor
+    exp_avg: Tensor
+    exp_avg_sq: Tensor
+    steps: Tensor
+
+    def __init__(self, lr: float = 0.025, weight_decay: float = 1e-3) -> None:
+        super().__init__()
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.tasks: list[str] = []
+
+    def setup(self, tasks: list[str]) -> None:
+        """Start all tasks at equal weight, unless they were set up already."""
+        if self.tasks == tasks:
+            return
+        self.tasks = tasks
+        for name in ("logits", "exp_avg", "exp_avg_sq"):
+            self.register_buffer(name, torch.zeros(len(tasks)))
+        self.register_buffer("steps", torch.zeros(()))
+
+    def task_weights(self) -> Tensor:
+        """Give ``softmax(logits)``, ``(tasks,)``."""
+        return self.logits.softmax(dim=0)
+
+    def forward(self, losses: dict[str, Tensor]) -> Tensor:
+        """Weigh the losses, one positive scalar a task.
+
+        Raises:
+            FusionLabError: A loss is not positive, so that its logarithm says nothing.
+        """
+        for task, loss in losses.items():
+            if loss <= 0:
+                raise FusionLabError(
+                    f"FAMO needs positive losses, but that of task '{task}' is {loss.item():.6g}: "
+                    "add a constant to its objective or choose another weighting."
+                )
+        shifted = torch.stack([losses[task] for task in self.tasks]) + _EPSILON
+        weights = self.task_weights().to(shifted.dtype)
+        constant = (weights / shifted.detach()).sum()
+        return (weights / constant * shifted.log()).sum()
+
+    @torch.no_grad()
+    def update(self, before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Move the logits by one Adam step; returns the new weight and logit of each task."""
+        log_before, log_after = (
+            torch.stack([losses[task] for task in self.tasks]).to(self.logits.dtype).add(_EPSILON).log()
+            for losses in (before, after)
+        )
+        weights, fall = self.task_weights(), log_before - log_after
+        gradient = weights * (fall - (weights * fall).sum())
+        adam(
+            [self.logits], [gradient], [self.exp_avg], [self.exp_avg_sq], [], [self.steps],
+            amsgrad=False, beta1=0.9, beta2=0.999, lr=self.lr, weight_decay=self.weight_decay, eps=1e-8, maximize=False,
+        )  # fmt: skip
+        weights = self.task_weights()
+        return {
+            **{f"weight/{task}": weight for task, weight in zip(self.tasks, weights, strict=True)},
+            **{f"logit/{task}": logit for task, logit in zip(self.tasks, self.logits, strict=True)},
+        }
