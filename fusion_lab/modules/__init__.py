@@ -1,1 +1,6 @@
-"""fusion_lab.modules."""
+"""LightningModules: networks with their objectives, weighting and optimizer."""
+
+from fusion_lab.modules.base import FusionModule
+from fusion_lab.modules.tita import TITAModule
+
+__all__ = ["FusionModule", "TITAModule"]

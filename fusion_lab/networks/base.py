@@ -30,6 +30,11 @@ class FusionNetwork(nn.Module, ABC):
         network.__dict__["init_args"] = dict(arguments.arguments)
         return network
 
+    @property
+    def description(self) -> dict[str, Any]:
+        """How to build this network anew, in plain data: ``class_path`` and ``init_args``, classes as dotted paths."""
+        return {"class_path": _dotted(type(self)), "init_args": _plain(self.init_args)}
+
     @abstractmethod
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse a batch.
@@ -45,3 +50,18 @@ class FusionNetwork(nn.Module, ABC):
     def parts(self) -> dict[str, nn.Module]:
         """Name the parts that a researcher speaks of: to freeze them, to count them, to compare their gradients."""
         return dict(self.named_children())
+
+
+def _dotted(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def _plain(value: Any) -> Any:
+    """Turn classes into dotted paths and tuples into lists, all the way down."""
+    if isinstance(value, type):
+        return _dotted(value)
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

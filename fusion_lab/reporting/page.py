@@ -1,6 +1,7 @@
 """One HTML file that shows image pairs, what each method made of them, and the scores.
 
-The file needs nothing else: images, styles and script are inside, so it can be mailed, archived and opened from disk.
+The file needs nothing else: images, styles and script are inside, so it can be mailed, archived and
+opened from disk.
 """
 
 import base64
@@ -20,8 +21,8 @@ from PIL import Image
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
-Picture = npt.NDArray[np.uint8]
-"""A picture to show: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8."""
+ImageArray = npt.NDArray[np.uint8]
+"""An image to show: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8."""
 
 TASK_NAMES = {
     "ivf": "Infrared and visible",
@@ -51,7 +52,7 @@ class FusedImage:
     """What one method made of a pair."""
 
     method: str
-    image: Picture
+    image: ImageArray
     scores: Mapping[str, float] = field(default_factory=dict)
     """Value by `MetricColumn.label`; missing and non-finite values are shown as a dash."""
 
@@ -62,8 +63,8 @@ class ReportPair:
 
     name: str
     task: str
-    source_a: Picture
-    source_b: Picture
+    source_a: ImageArray
+    source_b: ImageArray
     fused: list[FusedImage]
     source_a_name: str = "Source A"
     source_b_name: str = "Source B"
@@ -79,11 +80,11 @@ def write_page(
         title: The heading of the page.
         intro: What was done, plain text; an empty line begins a new paragraph.
         pairs: What to show; pairs of a task come together, tasks in order of first appearance.
-        metrics: The columns of the tables.
+        metrics: The columns of the tables; the summary averages the pairs that have a finite score.
 
     Raises:
-        FusionLabError: No pairs, an image that is not uint8 of shape (H, W) or (H, W, 3), or images of different
-            sizes in a pair, or a target that cannot be written.
+        FusionLabError: No pairs, an image that is not uint8 of shape (H, W) or (H, W, 3), images of different
+            sizes or a method twice in a pair, or a target that cannot be written.
     """
     if not pairs:
         raise FusionLabError("The report has no image pairs to show: give at least one.")
@@ -108,19 +109,24 @@ def write_page(
 
 
 def _check(pair: ReportPair) -> None:
-    images = {pair.source_a_name: pair.source_a, pair.source_b_name: pair.source_b}
-    images |= {result.method: result.image for result in pair.fused}
-    for name, image in images.items():
+    methods = [result.method for result in pair.fused]
+    if len(set(methods)) < len(methods):
+        raise FusionLabError(
+            f"Each method may fuse a pair once, but {pair.name} has {', '.join(methods)}: rename one of them."
+        )
+    size = pair.source_a.shape[:2]
+    images = [(pair.source_a_name, pair.source_a), (pair.source_b_name, pair.source_b)]
+    for name, image in images + [(result.method, result.image) for result in pair.fused]:
         colour_or_grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 3)
         if image.dtype != np.uint8 or not colour_or_grey or image.size == 0:
             raise FusionLabError(
                 f"The report takes uint8 images of shape (H, W) or (H, W, 3), but {name} of {pair.name} is "
                 f"{image.dtype} of shape {image.shape}: convert it first."
             )
-        if image.shape[:2] != pair.source_a.shape[:2]:
+        if image.shape[:2] != size:
             raise FusionLabError(
-                f"The images of a pair must have one size, but {name} of {pair.name} is {image.shape[:2]} and "
-                f"{pair.source_a_name} is {pair.source_a.shape[:2]}: crop or resize them first."
+                f"The images of a pair must have one size, but {name} of {pair.name} is {image.shape[:2]} "
+                f"and {pair.source_a_name} is {size}: crop or resize them first."
             )
 
 
@@ -133,7 +139,7 @@ def _count(pairs: list[ReportPair]) -> str:
 
 
 def _mean_scores(fused: Iterable[FusedImage]) -> dict[str, dict[str, float]]:
-    """Average the finite scores: ``{method: {label: mean}}``."""
+    """Average each method's finite scores: ``{method: {label: mean}}``."""
     collected: dict[str, dict[str, list[float]]] = {}
     for result in fused:
         columns = collected.setdefault(result.method, {})
@@ -152,8 +158,9 @@ def _head(metrics: list[MetricColumn]) -> str:
         arrow, direction = ("↑", "higher") if metric.higher_is_better else ("↓", "lower")
         hint = escape(f"{metric.description or metric.label}: {direction} is better")
         cells.append(
-            f'<th scope="col" title="{hint}">{escape(metric.label)}<span class="arrow" aria-hidden="true">{arrow}'
-            f'</span><span class="unseen">, {direction} is better</span></th>'
+            f'<th scope="col" title="{hint}">{escape(metric.label)}'
+            f'<span class="arrow" aria-hidden="true">{arrow}</span>'
+            f'<span class="unseen">, {direction} is better</span></th>'
         )
     return f'<thead><tr><th scope="col">Method</th>{"".join(cells)}</tr></thead>'
 
@@ -227,7 +234,7 @@ def _article(pair: ReportPair, metrics: list[MetricColumn]) -> str:
     )
 
 
-def _figure(pair: ReportPair, name: str, image: Picture, role: str) -> str:
+def _figure(pair: ReportPair, name: str, image: ImageArray, role: str) -> str:
     height, width = image.shape[:2]
     description = f"{name}{', fused image' if role == 'fused' else ''} of {pair.name}"
     return (
@@ -238,7 +245,7 @@ def _figure(pair: ReportPair, name: str, image: Picture, role: str) -> str:
     )
 
 
-def _data_uri(image: Picture) -> str:
+def _data_uri(image: ImageArray) -> str:
     """Encode without loss: the compression of a JPEG would be taken for the method's doing."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "PNG")

@@ -15,6 +15,9 @@ from fusion_lab.data.synthetic.exposure import decode, encode
 SLOPE = 0.25
 """Neighbours that differ by less depth than this belong to one sloping surface, by more to two objects."""
 
+LEAST_COVERAGE = np.float32(1e-4)
+"""Less is the rounding of a convolution, and no colour can be told from it."""
+
 
 def defocus(
     image: NDArray[np.uint8],
@@ -55,7 +58,7 @@ def defocus(
         disc = disc_kernel(max_radius * abs(int(layer)) / num_layers)
         blurred = cv2.filter2D(sharp, -1, disc, borderType=cv2.BORDER_REPLICATE)
         scene = blurred + _fill_behind(scene, max_radius) * (1 - blurred[..., 3:])
-    return encode(scene[..., :3] / np.maximum(scene[..., 3:], np.finfo(np.float32).tiny))
+    return encode(scene[..., :3] / np.maximum(scene[..., 3:], LEAST_COVERAGE))
 
 
 def focus_pair(
@@ -122,8 +125,8 @@ def _fill_behind(scene: NDArray[np.float32], reach: float) -> NDArray[np.float32
     """Continue premultiplied RGBA behind the nearer layers, whose blurred rims let it shine through."""
     side = 2 * int(np.ceil(reach)) + 1
     around = cv2.blur(scene, (side, side), borderType=cv2.BORDER_REPLICATE)
-    continued = around / np.maximum(around[..., 3:], np.finfo(np.float32).tiny)
-    return scene + continued * (1 - scene[..., 3:])
+    continued = around / np.maximum(around[..., 3:], LEAST_COVERAGE)
+    return np.asarray(scene + continued * (1 - scene[..., 3:]), np.float32)
 
 
 def _object_mask(shape: tuple[int, int], generator: np.random.Generator) -> NDArray[np.float32]:

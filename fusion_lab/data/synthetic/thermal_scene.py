@@ -5,8 +5,8 @@ download; results that are to be believed need recorded pairs.
 
 A scene is a list of flat shapes in metres, painted from far to near through a pinhole camera. Every shape
 carries a colour for the one camera and a temperature for the other, so that the two images are aligned and
-each shows what the other cannot: texture, writing, lane marks and lamps stand only in the visible image; people in
-the dark, in shadow or behind smoke, engines, tyres and heated rooms stand only in the infrared one.
+each shows what the other cannot: texture, writing, lane marks and lamps stand only in the visible image;
+people in the dark, in shadow or behind smoke, engines, tyres and heated rooms only in the infrared one.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,7 @@ SUPERSAMPLING = 2
 SKY_DISTANCE = 1000.0
 SKIN = 33.5
 """Temperature of bare skin out of doors, in degrees Celsius."""
-WORDS = "CAFE HOTEL BOOKS BANK PIZZA MARKET TAXI CINEMA BAKERY METRO GARAGE".split()
+WORDS = ("CAFE", "HOTEL", "BOOKS", "BANK", "PIZZA", "MARKET", "TAXI", "CINEMA", "METRO", "GARAGE")
 CLOTHES = _palette("1c1e24 2c2a28 242c46 462222 5c6054 962824 beb8aa 3c543c")
 PAINTS = _palette("aa1c1e 1e3c82 cececc 18191c 6e747a bea03c 326046")
 WALLS = _palette("965442 b0785c beb096 847e78 a89678 78463c")
@@ -217,7 +217,7 @@ def _clouds(shape: tuple[int, int], cells: int, generator: np.random.Generator) 
     for octave in range(4):
         side = cells * 2**octave
         waves = generator.uniform(-1, 1, (side, side)).astype(np.float32)
-        total += cv2.resize(waves, shape[::-1], interpolation=cv2.INTER_CUBIC) * np.float32(0.5**octave)
+        total += 0.5**octave * cv2.resize(waves, shape[::-1], interpolation=cv2.INTER_CUBIC)
     return total
 
 
@@ -615,8 +615,8 @@ def _thermograph(stage: _Stage, smoke: NDArray[np.float32]) -> NDArray[np.uint8]
     """Return what the infrared camera shows, ``(H, W)``: blurred, noisy, its contrast stretched."""
     generator, air = stage.generator, stage.air
     celsius, _, lit, distance = cv2.split(stage.matter)
-    celsius = celsius - 4 * stage.daytime.sunlit * (1 - lit)
-    celsius += 0.35 * _clouds(celsius.shape, 6, generator)
+    unevenness = 0.35 * _clouds((stage.camera.height, stage.camera.width), 6, generator)
+    celsius = celsius - 4 * stage.daytime.sunlit * (1 - lit) + unevenness
     # Smoke is nearly transparent at ten micrometres, and so is clean air.
     clear = np.where(distance < SKY_DISTANCE, np.exp(-distance / 600), 1) * (1 - 0.2 * smoke)
     celsius = air + (celsius - air) * clear

@@ -1,0 +1,66 @@
+"""Composing one configuration from several files."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusion_lab.errors import FusionLabError
+
+Config = dict[str, Any]
+
+_BASE = "_base_"
+
+
+def compose(files: list[Path]) -> Config:
+    """Merge configuration files, later ones over earlier ones.
+
+    A file may name others that it builds on: ``_base_: ../base.yaml``, or a list, relative to itself. Dictionaries
+    merge; anything else replaces what was there. A dictionary with another ``class_path`` replaces the old one, because
+    its arguments belong to another class. ``key+`` appends a list to the list ``key``.
+
+    Raises:
+        FusionLabError: A file is missing, is no YAML dictionary, or builds on itself.
+    """
+    config: Config = {}
+    for file in files:
+        config = merge(config, _expand(file, ()))
+    return config
+
+
+def merge(old: Config, new: Config) -> Config:
+    """Lay ``new`` over ``old`` by the rules of `compose`."""
+    merged = dict(old)
+    for key, value in new.items():
+        if key.endswith("+"):
+            name = key[:-1]
+            merged[name] = [*(merged.get(name) or []), *value]
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict) and _same_class(merged[key], value):
+            merged[key] = merge(merged[key], value)
+        else:
+            merged[key] = merge({}, value) if isinstance(value, dict) else value
+    return merged
+
+
+def _same_class(old: Config, new: Config) -> bool:
+    return "class_path" not in new or new["class_path"] == old.get("class_path")
+
+
+def _expand(file: Path, inside: tuple[Path, ...]) -> Config:
+    """Read a file and everything that it builds on."""
+    if not file.is_file():
+        named = f", which {inside[-1]} names as its base" if inside else ""
+        raise FusionLabError(f"The configuration {file}{named} does not exist: check the path.")
+    if file.resolve() in inside:
+        raise FusionLabError(f"The configuration {file} builds on itself: remove it from `{_BASE}`.")
+    try:
+        own = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise FusionLabError(f"The configuration {file} is no valid YAML: {' '.join(str(error).split())}.") from None
+    if not isinstance(own, dict):
+        raise FusionLabError(f"The configuration {file} should hold `key: value` lines, but holds a {type(own).__name__}.")
+    bases = own.pop(_BASE, [])
+    config: Config = {}
+    for base in [bases] if isinstance(bases, str) else bases:
+        config = merge(config, _expand(file.parent / base, (*inside, file.resolve())))
+    return merge(config, own)

@@ -1,0 +1,49 @@
+"""Paired augmentation: whatever happens to one source happens to the other."""
+
+import os
+
+import numpy as np
+
+from fusion_lab.errors import FusionLabError
+
+# Without this, albumentations asks the network for a newer version of itself on import.
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+
+import albumentations
+
+
+class Augmentation:
+    """A random crop, and flips and quarter turns if wanted, the same for all images of a pair.
+
+    TITA's release crops only. Each draw follows from its seed alone, whatever worker or rank makes it.
+
+    Args:
+        patch: Side of the square crop in pixels.
+        flips: Also flip and turn by quarters at random.
+    """
+
+    def __init__(self, patch: int = 64, flips: bool = False) -> None:
+        self.patch = patch
+        steps: list[albumentations.BasicTransform] = [albumentations.RandomCrop(patch, patch)]
+        if flips:
+            steps.append(albumentations.D4(p=1.0))
+        self._compose = albumentations.Compose(
+            steps, additional_targets={"source_b": "image", "target": "image"}, is_check_shapes=False
+        )
+
+    def __call__(self, images: dict[str, np.ndarray], seed: int, name: str) -> dict[str, np.ndarray]:
+        """Augment the images ``(H, W)`` of one pair to ``(patch, patch)``.
+
+        Raises:
+            FusionLabError: The pair is smaller than the crop.
+        """
+        height, width = images["source_a"].shape
+        if min(height, width) < self.patch:
+            raise FusionLabError(
+                f"The pair '{name}' ({width}x{height}) is smaller than the crop of {self.patch} pixels: "
+                "leave it out or choose a smaller `patch`."
+            )
+        self._compose.set_random_seed(seed)
+        renamed = {"image" if key == "source_a" else key: image for key, image in images.items()}
+        augmented = self._compose(**renamed)
+        return {key: augmented["image" if key == "source_a" else key] for key in images}

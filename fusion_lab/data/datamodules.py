@@ -1,0 +1,163 @@
+"""The LightningDataModule that hands out all tasks together."""
+
+import warnings
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from fusion_lab.data.augmentation import Augmentation
+from fusion_lab.data.mixing import Draw, EqualMixing
+from fusion_lab.data.pairs import PairDataset
+from fusion_lab.errors import FusionLabError
+from fusion_lab.types import Batch, Sample
+
+TaskDatasets = dict[str, list[PairDataset]]
+
+
+class TaskSamples(Dataset[tuple[str, Sample]]):
+    """The samples of several tasks, each task a row of data sets, asked for by `Draw`."""
+
+    def __init__(self, tasks: TaskDatasets, augmentation: Augmentation | None) -> None:
+        self.tasks = tasks
+        self.augmentation = augmentation
+
+    def sizes(self) -> dict[str, int]:
+        """Give the number of pairs of each task."""
+        return {task: sum(len(dataset) for dataset in datasets) for task, datasets in self.tasks.items()}
+
+    def __getitem__(self, draw: Draw) -> tuple[str, Sample]:
+        index = draw.index
+        for dataset in self.tasks[draw.task]:
+            if index < len(dataset):
+                return draw.task, dataset.sample(index, self.augmentation, draw.seed)
+            index -= len(dataset)
+        raise IndexError(f"Task '{draw.task}' has no pair {draw.index}.")
+
+
+def collate(samples: list[tuple[str, Sample]]) -> Batch:
+    """Stack samples task by task; all samples of a task have one size.
+
+    A target is kept where every sample of the task has one.
+    """
+    by_task: dict[str, list[Sample]] = {}
+    for task, sample in samples:
+        by_task.setdefault(task, []).append(sample)
+    batch: Batch = {}
+    for task, members in by_task.items():
+        shared = set.intersection(*(set(member) for member in members))
+        batch[task] = default_collate([{key: m[key] for key in m if key in shared} for m in members])  # type: ignore[literal-required]
+    return batch
+
+
+class MultiTaskDataModule(LightningDataModule):
+    """Pairs of several tasks: mixed in every training batch, one whole pair at a time elsewhere.
+
+    Args:
+        train: The training data sets of each task.
+        val: The validation data sets of each task.
+        test: The test data sets of each task.
+        predict: The data sets to fuse, of each task.
+        batch_size: Training pairs of each task in the batch of one device.
+        augmentation: What happens to training pairs.
+        num_workers: Processes that read, for each loader.
+        seed: Seed of the order and the augmentation.
+    """
+
+    def __init__(
+        self,
+        train: TaskDatasets | None = None,
+        val: TaskDatasets | None = None,
+        test: TaskDatasets | None = None,
+        predict: TaskDatasets | None = None,
+        batch_size: int = 8,
+        augmentation: Augmentation | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise FusionLabError(f"`batch_size` should be at least 1. Found `batch_size = {batch_size}`.")
+        self.splits = {"train": train or {}, "val": val or {}, "test": test or {}, "predict": predict or {}}
+        self.batch_size = batch_size
+        self.augmentation = augmentation or Augmentation()
+        self.num_workers = num_workers
+        self.seed = seed
+        self._place = (0, 0)
+
+    @property
+    def tasks(self) -> list[str]:
+        """The tasks that are trained on, in order."""
+        return list(self.splits["train"])
+
+    def prepare_data(self) -> None:
+        """Make the data that is made rather than read, once on each node."""
+        for dataset in self._datasets():
+            dataset.prepare()
+
+    def setup(self, stage: str) -> None:
+        """Find all pairs of the stage, so that what is missing is told before anything starts."""
+        splits = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, (stage,))
+        if not self.splits[splits[0]]:
+            raise FusionLabError(f"The configuration names no data to {stage}: set `data.init_args.{splits[0]}`.")
+        for split in splits:
+            TaskSamples(self.splits[split], None).sizes()
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Give mixed batches of random crops."""
+        samples = TaskSamples(self.splits["train"], self.augmentation)
+        trainer = self.trainer
+        sampler = EqualMixing(
+            samples.sizes(),
+            self.batch_size,
+            self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+        sampler.resume(*self._place)
+        return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """Give the validation pairs whole, one a batch."""
+        return self._whole("val")
+
+    def test_dataloader(self) -> DataLoader[Batch]:
+        """Give the test pairs whole, one a batch."""
+        return self._whole("test")
+
+    def predict_dataloader(self) -> DataLoader[Batch]:
+        """Give the pairs to fuse whole, one a batch."""
+        return self._whole("predict")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell the place in training: the epoch, and the batches of it that are done."""
+        assert self.trainer is not None
+        done = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        epoch, batch = divmod(done, int(self.trainer.num_training_batches))
+        return {"epoch": epoch, "batch": batch}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Continue where `state_dict` was taken."""
+        self._place = (state_dict["epoch"], state_dict["batch"])
+        # The sampler resumes exactly; Lightning cannot know that.
+        warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+
+    def _datasets(self) -> list[PairDataset]:
+        return [d for split in self.splits.values() for datasets in split.values() for d in datasets]
+
+    def _whole(self, split: str) -> DataLoader[Batch]:
+        samples = TaskSamples(self.splits[split], None)
+        draws = [Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)]
+        if self.trainer:
+            draws = draws[self.trainer.global_rank :: self.trainer.world_size]
+        return self._loader(samples, batch_sampler=[[draw] for draw in draws])
+
+    def _loader(self, samples: TaskSamples, **kwargs: Any) -> DataLoader[Batch]:
+        return DataLoader(
+            samples,
+            collate_fn=collate,
+            num_workers=self.num_workers,
+            pin_memory=torch.cuda.is_available(),
+            **kwargs,
+        )

@@ -1,0 +1,175 @@
+"""Reading and writing image files of every kind that fusion meets, without losing depth, alpha or orientation."""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.files import atomic_path
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+_KEEPS_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
+_KEEPS_16_BIT = frozenset({".png", ".tif", ".tiff"})
+
+Pixels = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded image.
+
+    Attributes:
+        pixels: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8 or uint16.
+        alpha: ``(H, W)`` of the same type, or None where the file has none.
+    """
+
+    pixels: Pixels
+    alpha: Pixels | None = None
+
+    @property
+    def is_grey(self) -> bool:
+        """Whether the picture has one channel, or three equal ones as grey files stored as RGB have."""
+        return self.pixels.ndim == 2 or bool(
+            (self.pixels[..., 0] == self.pixels[..., 1]).all() and (self.pixels[..., 1] == self.pixels[..., 2]).all()
+        )
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @property
+    def levels(self) -> int:
+        """The largest level: 255 or 65535."""
+        return int(np.iinfo(self.pixels.dtype).max)
+
+    def luminance(self) -> Pixels:
+        """Give the luma ``(H, W)`` by ITU-R 601 in Pillow's fixed-point arithmetic (mode ``L``), as the releases do."""
+        if self.pixels.ndim == 2:
+            return self.pixels
+        red, green, blue = (self.pixels[..., i].astype(np.uint64) for i in range(3))
+        luma = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
+        return luma.astype(self.pixels.dtype)
+
+    def deepen(self) -> "Picture":
+        """Give the same picture with 16 bits a channel."""
+        if self.pixels.dtype == np.uint16:
+            return self
+        alpha = None if self.alpha is None else self.alpha.astype(np.uint16) * 257
+        return Picture(self.pixels.astype(np.uint16) * 257, alpha)
+
+
+def read_picture(path: Path) -> Picture:
+    """Read an 8- or 16-bit PNG, TIFF, JPEG, BMP or WebP file, upright by its EXIF orientation.
+
+    Palettes are resolved, alpha is kept apart, one-bit images become 0 and 255.
+
+    Raises:
+        FusionLabError: The file is missing, empty, broken, no image or of a kind that has no 8 or 16 bits a channel.
+    """
+    if not path.is_file():
+        raise FusionLabError(f"The image {path} does not exist: check the path.")
+    if path.stat().st_size == 0:
+        raise FusionLabError(f"The image {path} is empty (0 bytes): replace the file.")
+    try:
+        with Image.open(path) as image:
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            if _is_deep_colour(path, image):
+                return _read_deep_colour(path, orientation)
+            return _from_pillow(path, ImageOps.exif_transpose(image))
+    except FusionLabError:
+        raise
+    except UnidentifiedImageError:
+        raise FusionLabError(
+            f"The file {path} is not an image that can be read: give PNG, TIFF, JPEG, BMP or WebP."
+        ) from None
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError, MemoryError) as error:
+        raise FusionLabError(f"The image {path} is broken ({error}): replace the file.") from None
+
+
+def _from_pillow(path: Path, image: Image.Image) -> Picture:
+    mode = image.mode
+    if mode.startswith("I;16"):
+        return Picture(np.asarray(image).astype(np.uint16))
+    if mode == "I":
+        levels = np.asarray(image)
+        if levels.min() < 0 or levels.max() > 0xFFFF:
+            raise FusionLabError(f"The image {path} has levels outside 0..65535: store it with 8 or 16 bits.")
+        return Picture(levels.astype(np.uint16))
+    if mode == "F":
+        raise FusionLabError(f"The image {path} has floating-point levels: store it with 8 or 16 bits.")
+    if image.has_transparency_data:
+        grey = mode in {"1", "L", "LA", "La"}
+        bands = np.asarray(image.convert("LA" if grey else "RGBA"))
+        return Picture(bands[..., 0] if grey else bands[..., :3], bands[..., -1])
+    return Picture(np.asarray(image.convert("L" if mode in {"1", "L"} else "RGB")))
+
+
+def _is_deep_colour(path: Path, image: Image.Image) -> bool:
+    """Tell whether the file has 16 bits in several channels, which Pillow would cut to 8."""
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            header = file.read(26)
+        # IHDR: bit depth and colour type follow the width and height; colour type 0 is grey.
+        return header[24] == 16 and header[25] != 0
+    if image.format == "TIFF":
+        bits: Sequence[int] = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
+        return len(bits) > 1 and max(bits) == 16
+    return False
+
+
+def _read_deep_colour(path: Path, orientation: int) -> Picture:
+    bands = cv2.imdecode(np.frombuffer(path.read_bytes(), np.uint8), cv2.IMREAD_UNCHANGED)
+    if bands is None or bands.dtype != np.uint16 or bands.ndim != 3 or bands.shape[2] not in (3, 4):
+        raise FusionLabError(f"The image {path} has 16 bits in a layout that cannot be read: store it as RGB or RGBA.")
+    bands = _upright(bands, orientation)
+    rgb = np.ascontiguousarray(bands[..., 2::-1])
+    return Picture(rgb, np.ascontiguousarray(bands[..., 3]) if bands.shape[2] == 4 else None)
+
+
+def _upright(bands: Pixels, orientation: int) -> Pixels:
+    """Turn an image as EXIF orientation 1..8 says."""
+    if orientation in (2, 4, 5, 7):
+        bands = bands[:, ::-1]
+    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
+    return np.rot90(bands, quarter_turns)
+
+
+def write_picture(picture: Picture, path: Path) -> None:
+    """Write a picture in the format of the suffix, all at once: an interrupted write leaves nothing.
+
+    PNG and TIFF keep 16 bits and alpha, WebP keeps alpha; other formats drop what they cannot hold. JPEG is written at
+    quality 95, WebP without loss.
+
+    Raises:
+        FusionLabError: The suffix names no image format that can be written, or the file cannot be written.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in IMAGE_SUFFIXES:
+        raise FusionLabError(
+            f"The output {path} has no image suffix that can be written: use one of {', '.join(sorted(IMAGE_SUFFIXES))}."
+        )
+    pixels, alpha = picture.pixels, picture.alpha if suffix in _KEEPS_ALPHA else None
+    if pixels.dtype == np.uint16 and suffix not in _KEEPS_16_BIT:
+        pixels = ((pixels.astype(np.uint32) + 128) // 257).astype(np.uint8)
+        alpha = None if alpha is None else ((alpha.astype(np.uint32) + 128) // 257).astype(np.uint8)
+    if pixels.ndim == 3:
+        bands = pixels[..., ::-1] if alpha is None else np.dstack([pixels[..., ::-1], alpha])
+    else:
+        bands = pixels if alpha is None else np.dstack([pixels, pixels, pixels, alpha])
+    options = {
+        ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+        ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
+        ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+    }
+    encoded, buffer = cv2.imencode(suffix, np.ascontiguousarray(bands), options.get(suffix, []))
+    if not encoded:
+        raise FusionLabError(f"The image {path} cannot be encoded as {suffix}: use .png.")
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(buffer.tobytes())
