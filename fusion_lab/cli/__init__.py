@@ -1,1 +1,1 @@
-"""fusion_lab.cli."""
+"""The command line, one file a command."""

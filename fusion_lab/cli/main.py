@@ -1,0 +1,57 @@
+"""``fusion-lab``: finds the command and tells errors in one sentence."""
+
+import sys
+from importlib import import_module
+
+from fusion_lab import __version__
+from fusion_lab.errors import FusionLabError
+
+COMMANDS = {
+    "fit": "train a network as a configuration says",
+    "validate": "score a checkpoint on the validation pairs of a configuration",
+    "test": "score a checkpoint on the test pairs of a configuration",
+    "predict": "fuse the prediction pairs of a configuration into image files",
+    "fuse": "fuse two images, or two folders of images paired by name",
+    "weights": "convert official checkpoints, or look into weights",
+    "demo": "train, fuse, score and show on the embedded data, in minutes",
+}
+_TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def usage() -> str:
+    """Give the overview of all commands."""
+    rows = "\n".join(f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
+    return (
+        "usage: fusion-lab COMMAND [options]\n\n"
+        "Train, ablate, compare and use unified image-fusion networks.\n\n"
+        f"commands:\n{rows}\n\n"
+        "`fusion-lab COMMAND --help` tells the options of a command."
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a command; the exit code is 0, 2 after a mistake of the user, 130 after Ctrl-C."""
+    argv = sys.argv[1:] if argv is None else argv
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        print(f"fusion-lab {__version__}")
+        return 0
+    command, rest = argv[0], argv[1:]
+    try:
+        if command not in COMMANDS:
+            raise FusionLabError(f"There is no command '{command}': choose one of {', '.join(COMMANDS)}.")
+        if command in _TRAINER_COMMANDS:
+            return import_module("fusion_lab.cli.trainer").main(command, rest)
+        return import_module(f"fusion_lab.cli.{command}").main(rest)
+    except FusionLabError as error:
+        print(f"fusion-lab {command}: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped.", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

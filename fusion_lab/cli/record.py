@@ -1,0 +1,45 @@
+"""What a run leaves behind so that its numbers can be traced."""
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from fusion_lab import __version__
+from fusion_lab.files import atomic_path
+
+
+def record_run(folder: Path, config: str, argv: list[str]) -> None:
+    """Write ``config.yaml``, the whole resolved configuration, and ``environment.json`` to the folder of a run."""
+    with atomic_path(folder / "config.yaml") as temporary:
+        temporary.write_text(config, encoding="utf-8")
+    with atomic_path(folder / "environment.json") as temporary:
+        temporary.write_text(json.dumps(environment(argv), indent=1) + "\n", encoding="utf-8")
+
+
+def environment(argv: list[str]) -> dict[str, Any]:
+    """Tell the command, the time, the commit of the code and the version of every package."""
+    return {
+        "command": ["fusion-lab", *argv],
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "fusion_lab": __version__,
+        "commit": _commit(),
+        "python": sys.version.split()[0],
+        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
+    }
+
+
+def _commit() -> str | None:
+    """Give the commit of the source tree, marked where files differ from it; None outside a clone."""
+    here = Path(__file__).parent
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""],
+            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

@@ -1,0 +1,141 @@
+"""``fusion-lab fit|validate|test|predict``: the Lightning CLI over composed configurations."""
+
+import argparse
+import logging
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from lightning import LightningDataModule
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from fusion_lab.cli.compose import compose
+from fusion_lab.cli.mistakes import explain
+from fusion_lab.cli.record import record_run
+from fusion_lab.errors import FusionLabError
+from fusion_lab.modules import FusionModule
+
+
+@dataclass
+class Experiment:
+    """What all parts of an experiment share; configurations refer to it as ``${exp.name}``.
+
+    Args:
+        name: Name of the run, and of its folder below ``output``.
+        output: Folder of all runs.
+        data_root: Folder of all data sets.
+        seed: Seed of the weights, the order of the data and all noise.
+    """
+
+    name: str = "run"
+    output: str = "runs"
+    data_root: str = "data"
+    seed: int = 0
+
+
+class _Parser(LightningArgumentParser):
+    """The parser of Lightning, but with errors of one sentence."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what the parser complains about."""
+        print(repr(message)) if __import__("os").environ.get("RAW") else None
+        raise FusionLabError(explain(message, (action.dest for action in self._actions))) from None
+
+
+class FusionCLI(LightningCLI):
+    """The Lightning CLI with the keys of `Experiment`."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Add the shared keys."""
+        parser.add_argument("--exp", type=Experiment, default=Experiment(), help="What all parts share.")
+
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
+        """Make the parser that speaks in sentences."""
+        parser = _Parser(**kwargs)
+        parser.add_argument("-c", "--config", action="config", help="A configuration, or several in a row.")
+        return parser
+
+
+def main(command: str, argv: list[str]) -> int:
+    """Run a command of the trainer on the configurations that ``argv`` names."""
+    own = argparse.ArgumentParser(prog=f"fusion-lab {command}", add_help=False, allow_abbrev=False)
+    own.add_argument("-c", "--config", action="append", type=Path, default=[])
+    own.add_argument("--ckpt_path")
+    ours, overrides = own.parse_known_args(argv)
+    if not ours.config and "--help" not in overrides and "-h" not in overrides:
+        raise FusionLabError("Name an experiment with --config, such as --config experiments/tita/embedded.yaml.")
+    _quieten()
+
+    cli = _build(command, compose(ours.config), overrides)
+    folder = Path(cli.trainer.default_root_dir)
+    checkpoint = _checkpoint(ours.ckpt_path, folder)
+    if command == "fit":
+        if checkpoint is None and list((folder / "checkpoints").glob("*.ckpt")):
+            raise FusionLabError(
+                f"The folder {folder} already holds a run: resume it with --ckpt_path last, "
+                "or choose another --exp.name."
+            )
+        if cli.trainer.is_global_zero:
+            record_run(folder, cli.parser.dump(cli.config, skip_none=False), [command, *argv])
+        for logger in cli.trainer.loggers:
+            logger.log_hyperparams(yaml.safe_load(cli.parser.dump(cli.config)))
+        try:
+            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+        except KeyboardInterrupt:
+            if (folder / "checkpoints" / "interrupted.ckpt").is_file():
+                print(f"\nStopped. The same command with --ckpt_path last goes on from {folder}.")
+            raise
+        print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
+        return 0
+    getattr(cli.trainer, command)(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+    return 0
+
+
+def _build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:
+    """Check the whole configuration, then make trainer, module and data from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        merged = Path(folder) / "config.yaml"
+        merged.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return FusionCLI(
+            FusionModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            run=False,
+            auto_configure_optimizers=False,
+            save_config_callback=None,
+            parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fusion-lab {command}", "allow_abbrev": False},
+            args=[*(["--config", str(merged)] if config else []), *overrides],
+        )
+
+
+def _checkpoint(asked: str | None, folder: Path) -> Path | None:
+    """Find the checkpoint that ``--ckpt_path`` names; ``last`` is the newest of the run."""
+    if asked is None:
+        return None
+    if asked != "last":
+        path = Path(asked)
+        if not path.is_file():
+            raise FusionLabError(f"The checkpoint {path} does not exist: check --ckpt_path.")
+        return path
+    found = [*(folder / "checkpoints").glob("last*.ckpt"), *(folder / "checkpoints").glob("interrupted.ckpt")]
+    if not found:
+        raise FusionLabError(f"The run {folder} has no checkpoint yet: leave --ckpt_path out to start it.")
+    return max(found, key=lambda path: path.stat().st_mtime)
+
+
+def _quieten() -> None:
+    """Silence what would only distract: advertisements, and warnings about what is meant to be so."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for message in (
+        "LightningCLI's args parameter is intended",
+        "You're using the WeightAveraging callback with a model that overrides the configure_model",
+        ".*does not have many workers",
+        "Checkpoint directory .* exists and is not empty",
+        ".*isinstance.treespec, LeafSpec",
+        "The number of training batches .* is smaller than the logging interval",
+    ):
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,87 @@
+"""``fusion-lab weights``: convert official checkpoints, or look into weights."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentError, ArgumentParser
+
+from fusion_lab.errors import FusionLabError
+
+HELP = "convert official checkpoints, or look into weights"
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    try:
+        args = _parser().parse_args(argv)
+    except ArgumentError as error:
+        raise FusionLabError(" ".join(str(error).split())) from None
+    if args.subcommand == "convert":
+        return _convert(args.convert.source, args.convert.output)
+    return _info(args.info.file)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="fusion-lab weights", description=f"{HELP.capitalize()}.", exit_on_error=False
+    )
+    commands = parser.add_subcommands(required=True)
+
+    convert = ArgumentParser(
+        description="Write a checkpoint as .safetensors of fusion_lab.", exit_on_error=False
+    )
+    convert.add_argument("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")
+    convert.add_argument("-o", "--output", type=Path, required=True, metavar="DST", help=".safetensors file")
+    commands.add_subcommand("convert", convert, help="write a checkpoint as .safetensors")
+
+    info = ArgumentParser(description="Tell which network a file holds.", exit_on_error=False)
+    info.add_argument("file", type=Path, metavar="FILE", help="weights of any known kind")
+    commands.add_subcommand("info", info, help="tell which network a file holds")
+    return parser
+
+
+# PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
+
+
+def _convert(source: Path, target: Path) -> int:
+    from fusion_lab.inference.weights import convert
+
+    report = convert(source, target)
+    print(f"{source} is: {report.kind}.")
+    for what, keys in (
+        ("used", report.used),
+        ("dropped, of no use to the network", report.dropped),
+        ("unexpected, left out", report.unexpected),
+        ("missing", report.missing),
+    ):
+        print(f"{len(keys)} keys {what}{':' if keys else ''}")
+        for key in keys:
+            print(f"  {key}")
+    print(f"Written to {target}.")
+    return 0
+
+
+def _info(file: Path) -> int:
+    from rich.console import Console
+    from rich.table import Table
+
+    from fusion_lab.inference.weights import load_network, read_network
+
+    kind = read_network(file).kind
+    network = load_network(file)
+    description = network.description
+    parameters = Table("part", "parameters")
+    parameters.columns[1].justify = "right"
+    for name, part in network.parts().items():
+        parameters.add_row(name, f"{sum(p.numel() for p in part.parameters()):,}")
+    parameters.add_section()
+    parameters.add_row("all", f"{sum(p.numel() for p in network.parameters()):,}")
+    arguments = Table("argument", "value")
+    arguments.columns[1].overflow = "fold"
+    for name, value in description["init_args"].items():
+        arguments.add_row(name, "\n".join(map(str, value)) if isinstance(value, list) else str(value))
+
+    console = Console()
+    console.print(f"{file}: {kind}", markup=False, highlight=False, soft_wrap=True)
+    console.print(description["class_path"], markup=False, highlight=False, soft_wrap=True)
+    console.print(parameters, arguments)
+    return 0
