@@ -20,6 +20,10 @@ class Sample(TypedDict):
     """Luminance of the second source, ``(B, 1, H, W)`` in [0, 1]."""
     name: list[str]
     """The name of each pair."""
+    file_a: list[str]
+    """The file of each first source."""
+    file_b: list[str]
+    """The file of each second source."""
     target: NotRequired[Tensor]
     """The ideal fused luminance where it is known (all in focus), ``(B, 1, H, W)`` in [0, 1]."""
 

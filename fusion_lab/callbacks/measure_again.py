@@ -1,15 +1,16 @@
 """Measuring a batch again after the optimizer step, for weightings that learn from the difference."""
 
-from typing import Any
+from typing import Any, cast
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
 from torch import Tensor
 
+from fusion_lab.modules import FusionModule, UpdatesWeighting
 from fusion_lab.types import Batch
 
 
-class MeasureAgain(Callback):
+class MeasureAgain(UpdatesWeighting):
     """Give a weighting such as FAMO the task losses before and after each optimizer step.
 
     Under gradient accumulation the batches of one step are kept and measured together. The second pass runs in train
@@ -25,12 +26,14 @@ class MeasureAgain(Callback):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting from where training starts."""
         self._step = trainer.global_step
+        self._batches, self._before = [], []
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
     ) -> None:
         """Update the weighting if the optimizer stepped."""
-        if not pl_module.weighting.measures_again:
+        module = cast(FusionModule, pl_module)
+        if not module.weighting.measures_again:
             return
         self._batches.append(batch)
         self._before.append(outputs["task_losses"])
@@ -38,15 +41,13 @@ class MeasureAgain(Callback):
             return
         self._step = trainer.global_step
         with torch.no_grad(), trainer.precision_plugin.train_step_context():
-            after = [pl_module.task_losses(one) for one in self._batches]
-        numbers = pl_module.weighting.update(
-            _mean(trainer, pl_module, self._before), _mean(trainer, pl_module, after)
-        )
-        pl_module.log_dict({f"weighting/{name}": value for name, value in numbers.items()})
+            after = [module.task_losses(one) for one in self._batches]
+        numbers = module.weighting.update(_mean(trainer, self._before), _mean(trainer, after))
+        module.log_dict({f"weighting/{name}": value for name, value in numbers.items()})
         self._batches, self._before = [], []
 
 
-def _mean(trainer: Trainer, module: LightningModule, losses: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+def _mean(trainer: Trainer, losses: list[dict[str, Tensor]]) -> dict[str, Tensor]:
     """Average task losses over batches and ranks."""
     tasks = list(losses[0])
     table = torch.stack([torch.stack([one[task] for task in tasks]) for one in losses]).mean(dim=0)

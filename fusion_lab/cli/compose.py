@@ -23,8 +23,8 @@ def compose(files: list[Path]) -> Config:
         FusionLabError: A file is missing, is no YAML dictionary, or builds on itself.
     """
     config: Config = {}
-    for file in files:
-        config = merge(config, _expand(file, ()))
+    for layer in (layer for file in files for layer in _layers(file, ())):
+        config = merge(config, layer)
     return config
 
 
@@ -46,8 +46,8 @@ def _same_class(old: Config, new: Config) -> bool:
     return "class_path" not in new or new["class_path"] == old.get("class_path")
 
 
-def _expand(file: Path, inside: tuple[Path, ...]) -> Config:
-    """Read a file and everything that it builds on."""
+def _layers(file: Path, inside: tuple[Path, ...]) -> list[Config]:
+    """Read everything that a file builds on, and then the file."""
     if not file.is_file():
         named = f", which {inside[-1]} names as its base" if inside else ""
         raise FusionLabError(f"The configuration {file}{named} does not exist: check the path.")
@@ -60,7 +60,5 @@ def _expand(file: Path, inside: tuple[Path, ...]) -> Config:
     if not isinstance(own, dict):
         raise FusionLabError(f"The configuration {file} should hold `key: value` lines, but holds a {type(own).__name__}.")
     bases = own.pop(_BASE, [])
-    config: Config = {}
-    for base in [bases] if isinstance(bases, str) else bases:
-        config = merge(config, _expand(file.parent / base, (*inside, file.resolve())))
-    return merge(config, own)
+    below = [bases] if isinstance(bases, str) else bases
+    return [*(layer for base in below for layer in _layers(file.parent / base, (*inside, file.resolve()))), own]

@@ -36,7 +36,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--memory-limit",
         type=PositiveFloat,
-        default=2.0,
+        default=6.0,
         metavar="GIB",
         help="memory for the network; what needs more is fused in tiles",
     )

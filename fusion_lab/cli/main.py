@@ -46,11 +46,17 @@ def main(argv: list[str] | None = None) -> int:
             return import_module("fusion_lab.cli.trainer").main(command, rest)
         return import_module(f"fusion_lab.cli.{command}").main(rest)
     except FusionLabError as error:
-        print(f"fusion-lab {command}: error: {error}", file=sys.stderr)
+        print(f"fusion-lab {command}: error: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+
+
+def _sentence(error: FusionLabError) -> str:
+    """Give the sentence alone where a worker process has put its traceback in front."""
+    name = f"{FusionLabError.__module__}.{FusionLabError.__qualname__}"
+    return str(error).strip().rpartition(f"\n{name}: ")[2]
 
 
 if __name__ == "__main__":

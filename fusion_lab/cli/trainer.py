@@ -4,6 +4,8 @@ import argparse
 import logging
 import tempfile
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,12 +13,19 @@ from typing import Any, NoReturn
 import yaml
 from lightning import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from omegaconf.errors import OmegaConfBaseException
 
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.mistakes import explain
 from fusion_lab.cli.record import record_run
 from fusion_lab.errors import FusionLabError
+from fusion_lab.files import make_folder
+from fusion_lab.inference.weights import read_network
 from fusion_lab.modules import FusionModule
+from fusion_lab.networks import FusionNetwork
+
+_LONGEST_REASON = 300
 
 
 @dataclass
@@ -28,12 +37,14 @@ class Experiment:
         output: Folder of all runs.
         data_root: Folder of all data sets.
         seed: Seed of the weights, the order of the data and all noise.
+        ema_decay: Decay of the averaged weights in each step.
     """
 
     name: str = "run"
     output: str = "runs"
     data_root: str = "data"
     seed: int = 0
+    ema_decay: float = 0.999
 
 
 class _Parser(LightningArgumentParser):
@@ -41,7 +52,6 @@ class _Parser(LightningArgumentParser):
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what the parser complains about."""
-        print(repr(message)) if __import__("os").environ.get("RAW") else None
         raise FusionLabError(explain(message, (action.dest for action in self._actions))) from None
 
 
@@ -61,37 +71,62 @@ class FusionCLI(LightningCLI):
 
 def main(command: str, argv: list[str]) -> int:
     """Run a command of the trainer on the configurations that ``argv`` names."""
-    own = argparse.ArgumentParser(prog=f"fusion-lab {command}", add_help=False, allow_abbrev=False)
+    own = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     own.add_argument("-c", "--config", action="append", type=Path, default=[])
     own.add_argument("--ckpt_path")
-    ours, overrides = own.parse_known_args(argv)
+    try:
+        ours, overrides = own.parse_known_args(argv)
+    except argparse.ArgumentError as error:
+        raise FusionLabError(f"{error}.") from None
     if not ours.config and "--help" not in overrides and "-h" not in overrides:
         raise FusionLabError("Name an experiment with --config, such as --config experiments/tita/embedded.yaml.")
     _quieten()
 
     cli = _build(command, compose(ours.config), overrides)
-    folder = Path(cli.trainer.default_root_dir)
+    folder = make_folder(Path(cli.trainer.default_root_dir))
     checkpoint = _checkpoint(ours.ckpt_path, folder)
+    if checkpoint is not None:
+        _check_fit(checkpoint, cli.model.network)
+    elif command == "fit" and list((folder / "checkpoints").glob("*.ckpt")):
+        raise FusionLabError(
+            f"The folder {folder} already holds a run: resume it with --ckpt_path last, or choose another --exp.name."
+        )
+    elif command != "fit" and list(cli.model.network.parameters()):
+        raise FusionLabError(f"Name the checkpoint to {command} with --ckpt_path; `last` is the newest of the run.")
     if command == "fit":
-        if checkpoint is None and list((folder / "checkpoints").glob("*.ckpt")):
-            raise FusionLabError(
-                f"The folder {folder} already holds a run: resume it with --ckpt_path last, "
-                "or choose another --exp.name."
-            )
         if cli.trainer.is_global_zero:
             record_run(folder, cli.parser.dump(cli.config, skip_none=False), [command, *argv])
         for logger in cli.trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(cli.parser.dump(cli.config)))
-        try:
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
-        except KeyboardInterrupt:
-            if (folder / "checkpoints" / "interrupted.ckpt").is_file():
-                print(f"\nStopped. The same command with --ckpt_path last goes on from {folder}.")
-            raise
+    with _in_sentences(cli, checkpoint):
+        getattr(cli.trainer, command)(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+    if command == "fit":
         print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
-        return 0
-    getattr(cli.trainer, command)(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
     return 0
+
+
+@contextmanager
+def _in_sentences(cli: FusionCLI, checkpoint: Path | None) -> Iterator[None]:
+    """Tell in one sentence what may go wrong while Lightning runs."""
+    try:
+        yield
+    except MisconfigurationException as error:
+        raise FusionLabError(explain(str(error), ())) from None
+    except RuntimeError as error:
+        if "loading state_dict" not in str(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise FusionLabError(
+            f"The checkpoint {checkpoint} does not fit the configuration: {reason[:_LONGEST_REASON]}."
+        ) from None
+    except SystemExit:
+        # So Lightning ends after Ctrl-C.
+        if not cli.trainer.interrupted:
+            raise
+        folder = Path(cli.trainer.default_root_dir)
+        if (folder / "checkpoints" / "interrupted.ckpt").is_file():
+            print(f"\nThe same command with --ckpt_path last goes on from {folder}.")
+        raise KeyboardInterrupt from None
 
 
 def _build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:
@@ -99,17 +134,22 @@ def _build(command: str, config: dict[str, Any], overrides: list[str]) -> Fusion
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "config.yaml"
         merged.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        return FusionCLI(
-            FusionModule,
-            LightningDataModule,
-            subclass_mode_model=True,
-            subclass_mode_data=True,
-            run=False,
-            auto_configure_optimizers=False,
-            save_config_callback=None,
-            parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fusion-lab {command}", "allow_abbrev": False},
-            args=[*(["--config", str(merged)] if config else []), *overrides],
-        )
+        try:
+            return FusionCLI(
+                FusionModule,
+                LightningDataModule,
+                subclass_mode_model=True,
+                subclass_mode_data=True,
+                run=False,
+                auto_configure_optimizers=False,
+                save_config_callback=None,
+                parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fusion-lab {command}", "allow_abbrev": False},
+                args=[*(["--config", str(merged)] if config else []), *overrides],
+            )
+        except FusionLabError:
+            raise
+        except (ValueError, MisconfigurationException, OmegaConfBaseException) as error:
+            raise FusionLabError(explain(str(error), ())) from None
 
 
 def _checkpoint(asked: str | None, folder: Path) -> Path | None:
@@ -127,12 +167,28 @@ def _checkpoint(asked: str | None, folder: Path) -> Path | None:
     return max(found, key=lambda path: path.stat().st_mtime)
 
 
+def _check_fit(checkpoint: Path, network: FusionNetwork) -> None:
+    """Refuse what is no checkpoint of a run of this network."""
+    stored = read_network(checkpoint)
+    if not stored.kind.startswith("Lightning"):
+        raise FusionLabError(f"The file {checkpoint} holds a network, but no checkpoint of a run: check --ckpt_path.")
+    given = {name: tuple(tensor.shape) for name, tensor in stored.tensors.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if differing := [name for name in {**wanted, **given} if wanted.get(name) != given.get(name)]:
+        first = differing[0]
+        raise FusionLabError(
+            f"The checkpoint {checkpoint} is of another network: {len(differing)} tensors differ, such as {first} "
+            f"({given.get(first, 'missing')} in the file, {wanted.get(first, 'missing')} in the configuration)."
+        )
+
+
 def _quieten() -> None:
     """Silence what would only distract: advertisements, and warnings about what is meant to be so."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
     for message in (
         "LightningCLI's args parameter is intended",
         "You're using the WeightAveraging callback with a model that overrides the configure_model",
+        "You're using the WeightAveraging callback, but loading a checkpoint outside",
         ".*does not have many workers",
         "Checkpoint directory .* exists and is not empty",
         ".*isinstance.treespec, LeafSpec",

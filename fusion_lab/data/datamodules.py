@@ -16,7 +16,7 @@ from fusion_lab.types import Batch, Sample
 TaskDatasets = dict[str, list[PairDataset]]
 
 
-class TaskSamples(Dataset[tuple[str, Sample]]):
+class TaskSamples(Dataset[Any]):
     """The samples of several tasks, each task a row of data sets, asked for by `Draw`."""
 
     def __init__(self, tasks: TaskDatasets, augmentation: Augmentation | None) -> None:
@@ -104,7 +104,7 @@ class MultiTaskDataModule(LightningDataModule):
         for split in splits:
             TaskSamples(self.splits[split], None).sizes()
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Any]:
         """Give mixed batches of random crops."""
         samples = TaskSamples(self.splits["train"], self.augmentation)
         trainer = self.trainer
@@ -116,24 +116,25 @@ class MultiTaskDataModule(LightningDataModule):
             world_size=trainer.world_size if trainer else 1,
         )
         sampler.resume(*self._place)
+        self._place = (0, 0)
         return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Any]:
         """Give the validation pairs whole, one a batch."""
         return self._whole("val")
 
-    def test_dataloader(self) -> DataLoader[Batch]:
+    def test_dataloader(self) -> DataLoader[Any]:
         """Give the test pairs whole, one a batch."""
         return self._whole("test")
 
-    def predict_dataloader(self) -> DataLoader[Batch]:
+    def predict_dataloader(self) -> DataLoader[Any]:
         """Give the pairs to fuse whole, one a batch."""
         return self._whole("predict")
 
     def state_dict(self) -> dict[str, Any]:
         """Tell the place in training: the epoch, and the batches of it that are done."""
         assert self.trainer is not None
-        done = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed
+        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         epoch, batch = divmod(done, int(self.trainer.num_training_batches))
         return {"epoch": epoch, "batch": batch}
 
@@ -146,14 +147,15 @@ class MultiTaskDataModule(LightningDataModule):
     def _datasets(self) -> list[PairDataset]:
         return [d for split in self.splits.values() for datasets in split.values() for d in datasets]
 
-    def _whole(self, split: str) -> DataLoader[Batch]:
+    def _whole(self, split: str) -> DataLoader[Any]:
         samples = TaskSamples(self.splits[split], None)
         draws = [Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)]
         if self.trainer:
             draws = draws[self.trainer.global_rank :: self.trainer.world_size]
-        return self._loader(samples, batch_sampler=[[draw] for draw in draws])
+        # A plain sampler: to number predictions, Lightning makes the batch sampler anew.
+        return self._loader(samples, sampler=draws)
 
-    def _loader(self, samples: TaskSamples, **kwargs: Any) -> DataLoader[Batch]:
+    def _loader(self, samples: TaskSamples, **kwargs: Any) -> DataLoader[Any]:
         return DataLoader(
             samples,
             collate_fn=collate,

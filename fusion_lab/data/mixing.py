@@ -64,9 +64,14 @@ class EqualMixing(Sampler[list[Draw]]):
 
     def __iter__(self) -> Iterator[list[Draw]]:
         # Not a generator: the place is taken when the pass begins, not when its first batch is asked for.
-        start, self.start = self.start, 0
-        orders = {task: self._order(task) for task in self.sizes}
-        return (self._batch(orders, batch) for batch in range(start, len(self)))
+        return self._rest({task: self._order(task) for task in self.sizes}, self.start)
+
+    def _rest(self, orders: dict[str, list[tuple[int, int]]], start: int) -> Iterator[list[Draw]]:
+        # Only here is the place used up: a DataLoader with worker processes begins its first pass twice.
+        if self.start == start:
+            self.start = 0
+        for batch in range(start, len(self)):
+            yield self._batch(orders, batch)
 
     def _order(self, task: str) -> list[tuple[int, int]]:
         """Give the (pair, seed) sequence of a task in this epoch."""

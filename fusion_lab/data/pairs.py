@@ -37,8 +37,8 @@ class Pair:
         a, b = read_picture(self.a), read_picture(self.b)
         if a.size != b.size:
             raise FusionLabError(
-                f"The sources {self.a} ({a.size[1]}x{a.size[0]}) and {self.b} ({b.size[1]}x{b.size[0]}) differ in size: "
-                "register them to the same size first."
+                f"The sources {self.a} ({a.size[1]}x{a.size[0]}) and {self.b} ({b.size[1]}x{b.size[0]}) "
+                "differ in size: register them to the same size first."
             )
         return a, b
 
@@ -69,6 +69,8 @@ class PairDataset(Dataset[Sample]):
         target: str | None = None,
         limit: int | None = None,
     ) -> None:
+        if limit is not None and limit < 1:
+            raise FusionLabError(f"`limit` should be at least 1. Found `limit = {limit}`.")
         self.root = Path(root)
         self.a = a
         self.b = b
@@ -115,10 +117,15 @@ class PairDataset(Dataset[Sample]):
         images = {"source_a": _to_float(a), "source_b": _to_float(b)}
         if pair.target:
             images["target"] = _to_float(read_picture(pair.target))
+            if images["target"].shape != images["source_a"].shape:
+                raise FusionLabError(
+                    f"The target {pair.target} and its source {pair.a} differ in size: "
+                    "register them to the same size first."
+                )
         if augmentation:
             images = augmentation(images, seed, pair.name)
         tensors = {key: torch.from_numpy(np.ascontiguousarray(image))[None] for key, image in images.items()}
-        return Sample(name=pair.name, **tensors)  # type: ignore[typeddict-item]
+        return Sample(name=pair.name, file_a=str(pair.a), file_b=str(pair.b), **tensors)  # type: ignore[typeddict-item]
 
 
 def load_pairs(a: Path | str, b: Path | str) -> Iterator[tuple[str, Tensor, Tensor]]:
@@ -159,7 +166,8 @@ def _find(root: Path, pattern: str) -> dict[str, Path]:
 
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*") if deep else folder.iterdir()):
-        if path.suffix.lower() not in IMAGE_SUFFIXES or path.name.startswith("."):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if path.suffix.lower() not in IMAGE_SUFFIXES or hidden:
             continue
         match = shape.fullmatch(path.with_suffix("").as_posix())
         if match is None:

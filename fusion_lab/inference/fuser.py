@@ -42,7 +42,7 @@ class Fuser:
     """
 
     network: FusionNetwork
-    memory_limit: float = 2.0
+    memory_limit: float = 6.0
 
     def __call__(self, a: Picture, b: Picture) -> Picture:
         """Fuse two pictures of the same size to one that is grey if both are, as deep as the deeper one.
@@ -52,16 +52,29 @@ class Fuser:
         """
         a, b = to_common_depth(a, b)
         fused = fuse_luminance(self.network, _luminance(a), _luminance(b), self.memory_limit)
-        if not fused.isfinite().all():
-            raise FusionLabError(
-                "The network gives infinite or undefined levels: its weights are not usable."
-            )
-        levels = (fused[0, 0].double().clamp(0, 1) * a.levels).round().numpy().astype(a.pixels.dtype)
-        return merge_colours(a, b, levels)
+        return paint(a, b, fused[0, 0])
+
+
+def paint(a: Picture, b: Picture, fused: Tensor) -> Picture:
+    """Round a fused luminance to the levels of its sources and put their colours around it.
+
+    Args:
+        a: The first source, ``(H, W)`` or ``(H, W, 3)``.
+        b: The second source, of the same size.
+        fused: The fused luminance ``(H, W)``; what leaves [0, 1] is cut.
+
+    Raises:
+        FusionLabError: The luminance is infinite or undefined somewhere.
+    """
+    if not fused.isfinite().all():
+        raise FusionLabError("The network gives infinite or undefined levels: its weights are not usable.")
+    a, b = to_common_depth(a, b)
+    levels = (fused.double().clamp(0, 1) * a.levels).round().cpu().numpy().astype(a.pixels.dtype)
+    return merge_colours(a, b, levels)
 
 
 def fuse(
-    a: Source, b: Source, network: FusionNetwork | None = None, memory_limit: float = 2.0
+    a: Source, b: Source, network: FusionNetwork | None = None, memory_limit: float = 6.0
 ) -> Image.Image:
     """Fuse two images.
 

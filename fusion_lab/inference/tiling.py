@@ -22,7 +22,7 @@ _GIBIBYTE = 2**30
 
 @torch.inference_mode()
 def fuse_luminance(
-    network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 2.0
+    network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 6.0
 ) -> Tensor:
     """Fuse two luminance images of any size.
 
@@ -35,7 +35,7 @@ def fuse_luminance(
         network: The network; it runs on its own device, in evaluation mode.
         source_a: Luminance of the first source, ``(1, 1, H, W)`` in [0, 1].
         source_b: Luminance of the second source, ``(1, 1, H, W)`` in [0, 1].
-        memory_limit: The memory that the network may take, in GiB.
+        memory_limit: The memory that the network may take, in GiB; allocators need a little more.
 
     Returns:
         Fused luminance ``(1, 1, H, W)``; it may leave [0, 1] a little.

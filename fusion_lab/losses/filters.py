@@ -4,6 +4,7 @@ import math
 from functools import cache
 
 import torch
+from kornia.filters import filter2d
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -35,6 +36,4 @@ def gaussian_window(size: int, sigma: float) -> Tensor:
 
 def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     """Filter each plane of ``(B, C, H, W)`` with `gaussian_window`, zeros beyond the border."""
-    window = gaussian_window(size, sigma).to(image)
-    planes = image.flatten(0, 1)[:, None]
-    return F.conv2d(planes, window[None, None], padding=size // 2).view_as(image)
+    return filter2d(image, gaussian_window(size, sigma)[None].to(image), border_type="constant")

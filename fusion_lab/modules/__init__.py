@@ -1,6 +1,6 @@
 """LightningModules: networks with their objectives, weighting and optimizer."""
 
-from fusion_lab.modules.base import FusionModule
+from fusion_lab.modules.base import FusionModule, UpdatesWeighting
 from fusion_lab.modules.tita import TITAModule
 
-__all__ = ["FusionModule", "TITAModule"]
+__all__ = ["FusionModule", "TITAModule", "UpdatesWeighting"]

@@ -1,24 +1,30 @@
 """The training step that all fusion networks share."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, cast
 
 import torch
-from lightning import LightningModule
+from lightning import Callback, LightningModule
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses import LossTerm, Objective
 from fusion_lab.metrics.base import FusionMetric, quantise
 from fusion_lab.networks import FusionNetwork
-from fusion_lab.types import Batch
+from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+
+class UpdatesWeighting(Callback):
+    """Marks a callback that calls `LossWeighting.update` after each optimizer step."""
 
 
 class FusionModule(LightningModule):
@@ -31,6 +37,7 @@ class FusionModule(LightningModule):
         optimizer: Makes the optimizer from the parameters; Adam with a step of 2e-5 unless given.
         scheduler: Makes a schedule of the step from the optimizer, advanced every step; constant unless given.
         metrics: Scores of the validation and test pairs, each logged as ``val/TASK/LABEL``.
+        memory_limit: The memory in GiB that fusing a whole pair may take; what needs more is fused in tiles.
     """
 
     def __init__(
@@ -41,8 +48,10 @@ class FusionModule(LightningModule):
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
         metrics: list[FusionMetric] | None = None,
+        memory_limit: float = 6.0,
     ) -> None:
         super().__init__()
+        self.memory_limit = memory_limit
         self.network = network
         self.objectives = nn.ModuleDict({task: Objective(terms) for task, terms in objectives.items()})
         self.weighting = weighting or Equal()
@@ -62,6 +71,18 @@ class FusionModule(LightningModule):
                 f"`model.init_args.objectives`, which has {', '.join(self.objectives)}."
             )
         self.weighting.setup(tasks)
+
+    def on_fit_start(self) -> None:
+        """Refuse a weighting that would never learn, and let ranks validate different numbers of pairs."""
+        found = any(isinstance(callback, UpdatesWeighting) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
+        if self.weighting.measures_again and not found:
+            raise FusionLabError(
+                f"The weighting {type(self.weighting).__name__} learns from the losses after each step, which nothing "
+                "measures: add fusion_lab.callbacks.MeasureAgain to `trainer.callbacks`."
+            )
+        if isinstance(self.trainer.model, DistributedDataParallel):
+            # Buffers are equal on all ranks anyway; to broadcast them would wait for ranks that have no more pairs.
+            self.trainer.model.broadcast_buffers = False
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and, if there is one, its schedule."""
@@ -92,37 +113,82 @@ class FusionModule(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Weigh the task losses; ``task_losses`` of the result are those before the step, without gradients."""
         terms = self.task_terms(batch)
-        losses = {task: total(parts) for task, parts in terms.items()}
+        losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
         loss = self.weighting(losses)
         for task, parts in terms.items():
-            self.log(f"train/{task}/loss", losses[task].detach(), prog_bar=True)
+            self.log(f"train/{task}/loss", losses[task].detach())
             self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})
-        self.log("train/loss", loss.detach())
+        self.log("train/loss", total(losses).detach(), prog_bar=True)
         return {"loss": loss, "task_losses": {task: value.detach() for task, value in losses.items()}}
 
+    def _over_ranks(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give each loss its mean over all ranks as value and leave its gradient, which DDP averages.
+
+        Every rank then weighs the tasks alike, as one process with the whole batch would.
+        """
+        if self.trainer.world_size == 1:
+            return losses
+        values = torch.stack([loss.detach() for loss in losses.values()])
+        means = cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="mean"))
+        return {task: mean + (loss - loss.detach()) for mean, (task, loss) in zip(means, losses.items(), strict=True)}
+
+    def on_validation_epoch_start(self) -> None:
+        """Forget the pairs of the last time."""
+        self._start_evaluation()
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses and scores of whole pairs."""
-        self._evaluate(batch, "val")
+        """Take in the losses and scores of whole pairs."""
+        self._evaluate(batch)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean losses and scores."""
+        self._log_evaluation("val")
+
+    def on_test_epoch_start(self) -> None:
+        """Forget the pairs of the last time."""
+        self._start_evaluation()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Log the losses and scores of whole pairs."""
-        self._evaluate(batch, "test")
+        """Take in the losses and scores of whole pairs."""
+        self._evaluate(batch)
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean losses and scores."""
+        self._log_evaluation("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """Give the fused luminance of each task, ``(B, 1, H, W)`` in [0, 1]."""
-        return {task: self(s["source_a"], s["source_b"]).clamp(0, 1) for task, s in batch.items()}
+        return {task: self._fuse_whole(sample).clamp(0, 1) for task, sample in batch.items()}
 
-    def _evaluate(self, batch: Batch, stage: str) -> None:
+    def _fuse_whole(self, sample: Sample) -> Tensor:
+        """Fuse one whole pair of any size just as `fusion_lab.fuse` does."""
+        return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
+
+    def _start_evaluation(self) -> None:
+        self._evaluated = torch.zeros(len(self.objectives), 2, dtype=torch.float64, device=self.device)
+        for metrics in self.metrics.values():
+            cast(MetricCollection, metrics).reset()
+
+    def _evaluate(self, batch: Batch) -> None:
         for task, sample in batch.items():
             a, b = sample["source_a"], sample["source_b"]
-            fused = self(a, b)
+            fused = self._fuse_whole(sample)
             loss = total(self.objectives[task](fused, sample))
-            size = len(a)
-            self.log(f"{stage}/{task}/loss", loss, batch_size=size, on_epoch=True, sync_dist=True)
-            self.log(f"{stage}/loss", loss, batch_size=size, on_epoch=True, sync_dist=True, prog_bar=True)
-            metrics = self.metrics[task]
-            metrics.update(*(quantise(x.double()) for x in (fused, a, b)))
-            self.log_dict({f"{stage}/{task}/{label}": m for label, m in metrics.items()}, on_epoch=True)
+            sums = self._evaluated[list(self.objectives).index(task)]
+            sums[0] += loss * len(a)
+            sums[1] += len(a)
+            cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
+
+    def _log_evaluation(self, stage: str) -> None:
+        """Log the means over all ranks, in one order on each, whichever tasks a rank has seen pairs of."""
+        sums = cast(Tensor, self.trainer.strategy.reduce(self._evaluated, reduce_op="sum"))
+        for task, (loss, count) in zip(self.objectives, sums, strict=True):
+            if count > 0:
+                self.log(f"{stage}/{task}/loss", loss / count, sync_dist=True)
+                scores = cast(MetricCollection, self.metrics[task]).compute()
+                self.log_dict({f"{stage}/{task}/{label}": score for label, score in scores.items()}, sync_dist=True)
+        loss, count = sums.sum(dim=0)
+        self.log(f"{stage}/loss", loss / count, sync_dist=True, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add how the network was built, so that the checkpoint alone is enough to fuse with."""

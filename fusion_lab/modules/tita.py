@@ -30,6 +30,7 @@ class TITAModule(FusionModule):
         optimizer: Makes the optimizer; Adam with a step of 2e-5 unless given.
         scheduler: Makes a schedule of the step; constant unless given.
         metrics: Scores of the validation and test pairs.
+        memory_limit: The memory in GiB that fusing a whole pair may take.
     """
 
     def __init__(
@@ -40,7 +41,14 @@ class TITAModule(FusionModule):
         optimizer: OptimizerFactory | None = None,
         scheduler: SchedulerFactory | None = None,
         metrics: list[FusionMetric] | None = None,
+        memory_limit: float = 6.0,
     ) -> None:
         super().__init__(
-            network or TITA(), objectives or tita_objectives(), weighting, optimizer, scheduler, metrics
+            network or TITA(),
+            objectives or tita_objectives(),
+            weighting,
+            optimizer,
+            scheduler,
+            metrics,
+            memory_limit,
         )

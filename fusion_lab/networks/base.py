@@ -24,11 +24,18 @@ class FusionNetwork(nn.Module, ABC):
     """The arguments of the constructor, defaults included."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        """Note the arguments of the constructor."""
         network = super().__new__(cls)
-        arguments = inspect.signature(cls).bind(*args, **kwargs)
+        # Copying and unpickling give no arguments: they restore `init_args` with the rest of the state.
+        arguments = inspect.signature(cls.__init__).bind_partial(network, *args, **kwargs)
         arguments.apply_defaults()
-        network.__dict__["init_args"] = dict(arguments.arguments)
+        _, *named = arguments.arguments.items()
+        network.__dict__["init_args"] = dict(named)
         return network
+
+    def __init__(self) -> None:
+        # For the signature of networks without arguments: that of torch's own module is (*args, **kwargs).
+        super().__init__()
 
     @property
     def description(self) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class TITA(FusionNetwork):
     """
 
     test_padding: ClassVar[int] = 8
-    bytes_per_pixel: ClassVar[int] = 14_300
+    bytes_per_pixel: ClassVar[int] = 14_500
 
     def __init__(
         self,

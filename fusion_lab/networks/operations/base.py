@@ -10,12 +10,12 @@ class Operation(nn.Module, ABC):
 
     Args:
         dim: Channels C of the map.
-        operand_dim: Channels of the operand.
+        operand_dim: Channels of the operand; as many as the map has unless given.
     """
 
-    def __init__(self, dim: int, operand_dim: int) -> None:
+    def __init__(self, dim: int, operand_dim: int | None = None) -> None:
         super().__init__()
-        self.generator = nn.Conv2d(dim, operand_dim, 3, padding=1)
+        self.generator = nn.Conv2d(dim, operand_dim or dim, 3, padding=1)
 
     @abstractmethod
     def forward(self, x: Tensor, compressed: Tensor) -> Tensor:

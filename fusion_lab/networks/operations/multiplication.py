@@ -8,9 +8,6 @@ from fusion_lab.networks.operations.base import Operation
 class Multiplication(Operation):
     """MUL: ``X * generated operand``, element by element (TITA, OAF)."""
 
-    def __init__(self, dim: int) -> None:
-        super().__init__(dim, dim)
-
     def forward(self, x: Tensor, compressed: Tensor) -> Tensor:
         """Apply the operation to ``(B, C, H, W)``."""
         return x * self.generator(compressed)

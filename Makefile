@@ -1,0 +1,29 @@
+# `make demo` and `make test` set up what they need; a second call reuses it.
+PYTHON ?= python3
+BIN := .venv/bin
+CONSTRAINTS := constraints.txt
+
+.PHONY: setup demo test lint clean
+.DELETE_ON_ERROR:
+
+setup: .venv/ready
+
+.venv/ready: setup.cfg pyproject.toml $(CONSTRAINTS)
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "fusion_lab needs Python 3.11 or newer: name one with `make PYTHON=python3.11`.")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS) --editable '.[dev]'
+	touch $@
+
+demo: setup
+	$(BIN)/fusion-lab demo --output outputs/demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv outputs runs data build *.egg-info

@@ -1,0 +1,42 @@
+"""Writing what ``predict`` fuses."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import BasePredictionWriter
+from torch import Tensor
+
+from fusion_lab.data.images import read_picture, write_picture
+from fusion_lab.inference.fuser import paint
+from fusion_lab.types import Batch
+
+
+class WriteFused(BasePredictionWriter):
+    """Write each fused pair as ``FOLDER/TASK/NAME.png``, with the colours and the depth of its sources.
+
+    Args:
+        folder: Where the files go.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        super().__init__("batch")
+        self.folder = Path(folder)
+
+    def write_on_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        prediction: dict[str, Tensor],
+        batch_indices: Sequence[int] | None,
+        batch: Batch,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        """Write a batch, one pair of each task or of one."""
+        for task, fused in prediction.items():
+            files: Any = zip(batch[task]["file_a"], batch[task]["file_b"], fused, strict=True)
+            for file_a, file_b, luminance in files:
+                picture = paint(read_picture(Path(file_a)), read_picture(Path(file_b)), luminance[0])
+                write_picture(picture, self.folder / task / f"{Path(file_a).stem}.png")

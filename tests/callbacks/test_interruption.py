@@ -1,0 +1,169 @@
+"""Ctrl-C loses nothing."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+import torch
+from lightning import Callback
+from tests.tiny import data, make_pairs, module, overlay, trainer
+
+from fusion_lab.callbacks import StopBetweenBatches
+from fusion_lab.errors import FusionLabError
+
+STEPS = 30
+SECOND = 3
+PATIENCE = 200
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    make_pairs(folder / "train", ivf=7, mff=2, mef=3)
+    make_pairs(folder / "val", ivf=1, mff=1, mef=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def command(folder):
+    config = overlay(folder, folder / "train", folder / "val")
+    config.write_text(
+        config.read_text()
+        + "  callbacks:\n"
+        + "  - {class_path: fusion_lab.callbacks.RepeatableNoise}\n"
+        + "  - {class_path: fusion_lab.callbacks.MeasureAgain}\n"
+        + "  - class_path: lightning.pytorch.callbacks.EMAWeightAveraging\n"
+        + "    init_args: {decay: 0.9, use_buffers: false}\n"
+        + "  - class_path: fusion_lab.callbacks.StopBetweenBatches\n"
+        + "    init_args: {folder: '${exp.output}/${exp.name}/checkpoints'}\n"
+        + "  - class_path: fusion_lab.callbacks.Checkpoints\n"
+        + "    init_args: {dirpath: '${exp.output}/${exp.name}/checkpoints', filename: '{step}', save_last: true,\n"
+        + f"      every_n_train_steps: {SECOND}, save_top_k: -1, enable_version_counter: false}}\n"
+    )
+    start = [sys.executable, "-m", "fusion_lab.cli.main", "fit", "--config", str(config)]
+    return [*start, f"--trainer.max_steps={STEPS}"]
+
+
+def begin(command, folder):
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def load(path):
+    return torch.load(path, weights_only=True)
+
+
+@pytest.fixture(scope="module")
+def interrupted(folder, command):
+    """The folder of a run that was stopped in its first steps, and what the command said."""
+    checkpoints = folder / "runs" / "stopped" / "checkpoints"
+    process = begin([*command, "--exp.name=stopped"], folder)
+    try:
+        until = time.monotonic() + PATIENCE
+        while not (checkpoints / f"step={SECOND}.ckpt").exists():
+            assert process.poll() is None, process.communicate()
+            assert time.monotonic() < until
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    return checkpoints, process.returncode, out, err
+
+
+def test_run_stops_cleanly(interrupted):
+    checkpoints, code, out, err = interrupted
+    assert code == 130, err
+    assert "Traceback" not in err
+    assert "Stopping after this step" in out
+    assert "--ckpt_path last goes on" in out
+    assert SECOND <= load(checkpoints / "interrupted.ckpt")["global_step"] < STEPS
+
+
+def test_nothing_half_written_is_left(interrupted):
+    checkpoints, *_ = interrupted
+    found = {path.name for path in checkpoints.iterdir()}
+    regular = {name for name in found if name.startswith("step=")}
+    assert found == {"interrupted.ckpt", "last.ckpt"} | regular
+    for name in found:
+        assert load(checkpoints / name)["state_dict"]
+    hidden = [path for path in checkpoints.parent.rglob("*") if path.name.startswith((".", "tmp"))]
+    assert not hidden
+
+
+def test_resumed_run_ends_bit_equal(interrupted, command, folder):
+    checkpoints, *_ = interrupted
+    runs = [begin([*command, "--exp.name=stopped", "--ckpt_path", "last"], folder), begin(command, folder)]
+    for process in runs:
+        _, err = process.communicate(timeout=PATIENCE)
+        assert process.returncode == 0, err
+    resumed, whole = load(checkpoints / "last.ckpt"), load(folder / "runs" / "tiny" / "checkpoints" / "last.ckpt")
+    assert resumed["global_step"] == whole["global_step"] == STEPS
+    for part in ("state_dict", "current_model_state"):
+        assert "weighting.logits" in whole[part]
+        assert all(torch.equal(resumed[part][name], tensor) for name, tensor in whole[part].items())
+    moments = [one["optimizer_states"][0]["state"] for one in (resumed, whole)]
+    assert all(torch.equal(moments[0][i][name], moments[1][i][name]) for i in moments[1] for name in moments[1][i])
+
+
+class PressInFirstBatch(Callback):
+    """Ctrl-C while the first batch runs."""
+
+    def __init__(self, times=1):
+        self.times = times
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        for _ in range(self.times if trainer.global_step == batch_idx == 0 else 0):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0)
+
+
+def fit(folder, *callbacks, **arguments):
+    sgd = partial(torch.optim.SGD, lr=1e-3)
+    runner = trainer(folder, max_steps=3, callbacks=[StopBetweenBatches(folder), *callbacks], **arguments)
+    runner.fit(module(optimizer=sgd), data(folder.parent / "train"))
+    return runner
+
+
+@pytest.fixture
+def place(folder, request):
+    """A folder of its own; afterwards Ctrl-C must be what it was."""
+    before = signal.getsignal(signal.SIGINT)
+    place = folder / request.node.name
+    place.mkdir()
+    yield place
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_accumulated_gradients_are_not_lost(place):
+    with pytest.raises(SystemExit):
+        fit(place, PressInFirstBatch(), accumulate_grad_batches=2)
+    stored = load(place / "interrupted.ckpt")
+    assert stored["global_step"] == 1
+    assert stored["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 2
+
+
+def test_second_press_stops_at_once(place):
+    with pytest.raises(SystemExit):
+        fit(place, PressInFirstBatch(times=2))
+    assert not (place / "interrupted.ckpt").exists()
+
+
+def test_undisturbed_run_writes_nothing(place):
+    assert fit(place).global_step == 3
+    assert not list(place.iterdir())
+
+
+def test_error_gives_ctrl_c_back(place):
+    class Fail(Callback):
+        def on_train_batch_end(self, *_):
+            raise FusionLabError("Stop.")
+
+    with pytest.raises(FusionLabError):
+        fit(place, Fail())

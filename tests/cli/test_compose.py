@@ -1,0 +1,47 @@
+import pytest
+
+from fusion_lab.cli.compose import compose, merge
+from fusion_lab.errors import FusionLabError
+
+
+def test_dictionaries_merge_and_the_rest_is_replaced():
+    assert merge({"a": {"x": 1, "y": [1]}}, {"a": {"y": [2]}}) == {"a": {"x": 1, "y": [2]}}
+
+
+def test_another_class_drops_the_arguments_of_the_old_one():
+    old = {"weighting": {"class_path": "FAMO", "init_args": {"lr": 1}}}
+    assert merge(old, {"weighting": {"class_path": "Equal"}}) == {"weighting": {"class_path": "Equal"}}
+    kept = merge(old, {"weighting": {"class_path": "FAMO", "init_args": {"weight_decay": 2}}})
+    assert kept["weighting"]["init_args"] == {"lr": 1, "weight_decay": 2}
+
+
+def test_plus_appends_across_files_and_bases(tmp_path):
+    (tmp_path / "one.yaml").write_text("data: {mff+: [1]}")
+    (tmp_path / "two.yaml").write_text("data: {mff+: [2]}")
+    (tmp_path / "both.yaml").write_text("_base_: [one.yaml, two.yaml]\ndata: {mff+: [3], ivf+: [4]}")
+    assert compose([tmp_path / "both.yaml"]) == {"data": {"mff": [1, 2, 3], "ivf": [4]}}
+
+
+def test_later_files_win_over_earlier_ones_and_over_bases(tmp_path):
+    (tmp_path / "base.yaml").write_text("trainer: {max_steps: 1, devices: 1}")
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "top.yaml").write_text("_base_: ../base.yaml\ntrainer: {max_steps: 2}")
+    (tmp_path / "last.yaml").write_text("trainer: {devices: 4}")
+    composed = compose([tmp_path / "sub" / "top.yaml", tmp_path / "last.yaml"])
+    assert composed == {"trainer": {"max_steps": 2, "devices": 4}}
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("_base_: nowhere.yaml", "does not exist"),
+        ("_base_: own.yaml", "builds on itself"),
+        ("a: [1", "no valid YAML"),
+        ("- 1", "key: value"),
+    ],
+)
+def test_bad_files_are_told_in_one_sentence(tmp_path, content, complaint):
+    (tmp_path / "own.yaml").write_text(content)
+    with pytest.raises(FusionLabError, match=complaint) as error:
+        compose([tmp_path / "own.yaml"])
+    assert "\n" not in str(error.value)

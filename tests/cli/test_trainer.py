@@ -1,0 +1,322 @@
+"""``fusion-lab fit|validate|test|predict``: what a run leaves behind, and mistakes told in one sentence."""
+
+import csv
+import json
+import os
+import pickle
+import re
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from PIL import Image
+from tests.tiny import TASKS, make_pairs, overlay
+
+from fusion_lab.cli.main import COMMANDS, main
+from fusion_lab.inference.weights import load_network, save_network
+
+STEPS = 3
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def fusion_lab(*arguments, cwd):
+    """Run the command as a user does."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "fusion_lab.cli.main", *map(str, arguments)],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=250, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("work")
+    make_pairs(folder / "train", ivf=3, mff=2, mef=3)
+    make_pairs(folder / "val", ivf=2, mff=1, mef=1)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def config(folder):
+    return overlay(folder, folder / "train", folder / "val")
+
+
+@pytest.fixture(scope="module")
+def run(folder, config):
+    """The folder of a finished run."""
+    done = fusion_lab("fit", "--config", config, cwd=folder)
+    assert f"Trained for {STEPS} steps" in done.stdout
+    return folder / "runs" / "tiny"
+
+
+@pytest.fixture(scope="module")
+def checkpoint(run):
+    return run / "checkpoints" / "last.ckpt"
+
+
+def rows(path):
+    with path.open() as file:
+        return list(csv.DictReader(file))
+
+
+def test_fit_leaves_its_configuration_environment_log_and_checkpoint(run, checkpoint):
+    told = json.loads((run / "environment.json").read_text())
+    assert told["packages"]["torch"] == version("torch")
+    assert told["packages"]["lightning"] == version("lightning")
+    assert told["command"][:2] == ["fusion-lab", "fit"]
+    assert told["python"] == sys.version.split()[0]
+    assert told["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told["commit"])
+    assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == STEPS
+    logged = rows(run / "log" / "version_0" / "metrics.csv")
+    steps = [row for row in logged if row["train/loss"]]
+    assert [int(row["step"]) for row in steps] == list(range(STEPS))
+    assert all(float(row[f"train/{task}/loss"]) > 0 for row in steps for task in TASKS)
+    assert all(0 < float(row["weighting/weight/mff"]) < 1 for row in steps)
+    assert float(logged[-1]["val/ivf/EN"]) > 0
+    stored = torch.load(checkpoint, weights_only=True)
+    assert stored["global_step"] == STEPS
+    assert load_network(checkpoint).init_args["embed_dim"] == 12
+    names = {path.relative_to(run).parts[0] for path in run.rglob("*") if path.is_file()}
+    assert names == {"config.yaml", "environment.json", "log", "checkpoints"}
+
+
+def test_saved_configuration_gives_the_same_run(run, checkpoint, tmp_path, capsys):
+    saved = tmp_path / "again.yaml"
+    # Paths are resolved in it: the second run goes elsewhere.
+    saved.write_text((run / "config.yaml").read_text().replace(str(run.parent), str(tmp_path)))
+    assert main(["fit", "--config", str(saved)]) == 0, capsys.readouterr().err
+    again = tmp_path / "tiny"
+    first, second = (torch.load(path, weights_only=True) for path in (checkpoint, again / "checkpoints" / "last.ckpt"))
+    assert first["state_dict"].keys() == second["state_dict"].keys()
+    assert all(torch.equal(second["state_dict"][name], tensor) for name, tensor in first["state_dict"].items())
+    assert rows(again / "log" / "version_0" / "metrics.csv") == rows(run / "log" / "version_0" / "metrics.csv")
+    assert (again / "config.yaml").read_text() == saved.read_text()
+
+
+@pytest.mark.parametrize(("command", "stage"), [("validate", "val"), ("test", "test")])
+def test_scores_are_printed_and_logged(folder, config, checkpoint, command, stage):
+    output = folder / f"{command}ed"
+    done = fusion_lab(command, "--config", config, "--ckpt_path", checkpoint, f"--exp.output={output}", cwd=folder)
+    assert f"{stage}/ivf/EN" in done.stdout
+    [row] = rows(output / "tiny" / "log" / "version_0" / "metrics.csv")
+    assert all(float(row[f"{stage}/{task}/{name}"]) > 0 for task in TASKS for name in ("loss", "EN"))
+
+
+def test_predict_writes_the_fused_pairs(folder, config, checkpoint):
+    output = folder / "predicted"
+    fusion_lab("predict", "--config", config, "--ckpt_path", checkpoint, f"--exp.output={output}", cwd=folder)
+    fused = output / "tiny" / "fused"
+    names = {path.relative_to(fused).as_posix() for path in fused.rglob("*") if path.is_file()}
+    assert names == {"ivf/ivf0.png", "ivf/ivf1.png", "mff/mff0.png", "mef/mef0.png"}
+    with Image.open(fused / "ivf" / "ivf1.png") as image, Image.open(folder / "val/ivf/a/ivf1.png") as source:
+        assert (image.size, image.mode) == (source.size, source.mode)
+
+
+def test_last_is_the_newest_checkpoint_of_the_run(folder, config, checkpoint, capsys):
+    copy = folder / "copied" / "tiny" / "checkpoints"
+    shutil.copytree(checkpoint.parent, copy)
+    arguments = ["--config", str(config), "--ckpt_path", "last", f"--exp.output={folder / 'copied'}"]
+    assert main(["fit", *arguments, f"--trainer.max_steps={STEPS + 1}"]) == 0, capsys.readouterr().err
+    assert f"Trained for {STEPS + 1} steps" in capsys.readouterr().out
+
+
+@pytest.fixture
+def mistake(config, tmp_path, capsys):
+    """Run a command that must fail; returns the one sentence that it tells."""
+
+    def told(*arguments, command="fit", configs=(config,)):
+        named = [text for path in configs for text in ("--config", str(path))]
+        capsys.readouterr()
+        code = main([command, *named, f"--exp.output={tmp_path / 'runs'}", *map(str, arguments)])
+        [line] = [line for line in capsys.readouterr().err.splitlines() if "Seed set to" not in line]
+        start = f"fusion-lab {command}: error: "
+        assert code == 2
+        assert line.startswith(start)
+        assert line.endswith((".", "?"))
+        return line.removeprefix(start)
+
+    return told
+
+
+KEYS = {
+    "top level": ("--modle=x", r"no key 'modle'.*did you mean 'model'"),
+    "experiment": ("--exp.nam=x", r"no key 'exp.nam': did you mean 'name'"),
+    "trainer": ("--trainer.max_stepz=1", r"no key 'trainer.max_stepz': did you mean 'max_steps'"),
+    "module": ("--model.init_args.weightin=x", r"model: .*no key 'weightin': did you mean 'weighting'"),
+    "network": ("--model.init_args.network.init_args.embed_dimm=4", r"model.network: .*did you mean 'embed_dim'"),
+    "weighting": ("--model.init_args.weighting.init_args.decay=1", r"model.weighting: .*no key 'decay': choose one of lr, weight_decay"),
+    "data": ("--data.init_args.batch_siz=4", r"data: .*did you mean 'batch_size'"),
+    "augmentation": ("--data.init_args.augmentation.init_args.pach=4", r"augmentation: .*did you mean 'patch'"),
+    "type in the trainer": ("--trainer.max_steps=many", r"trainer.max_steps: Expected int. Got value: many"),
+    "type in the network": ("--model.init_args.network.init_args.embed_dim=four", r"embed_dim: Expected int"),
+    "type in the optimizer": ("--model.init_args.optimizer.init_args.lr=high", r"optimizer.lr: Expected float"),
+    "class": ("--model.init_args.network.class_path=fusion_lab.networks.TITTA", r"network: .*did you mean 'TITA'"),
+    "class of another kind": (
+        "--model.init_args.network.class_path=fusion_lab.weighting.FAMO",
+        r"network: .*not correspond to a subclass of FusionNetwork",
+    ),
+    "module that is none": ("--model.init_args.network.class_path=nowhere.TITA", r"network: .*nowhere"),
+    "value": ("--model.init_args.network.init_args.embed_dim=13", r"multiple of `num_heads`. Found 13 and 2"),
+    "batch size": ("--data.init_args.batch_size=0", r"Found `batch_size = 0`"),
+    "interpolation": ("--exp.name=${exp.nmae}", r"nmae"),
+    "devices": ("--trainer.devices=0", r"devices"),
+    "option without value": ("--ckpt_path", r"--ckpt_path.*expected one argument"),
+    "stray argument": ("stray", r"unrecognized arguments: stray"),
+}
+
+
+@pytest.mark.parametrize(("argument", "complaint"), KEYS.values(), ids=KEYS)
+def test_wrong_arguments(mistake, argument, complaint):
+    assert re.search(complaint, mistake(argument))
+
+
+def test_wrong_keys_in_a_file(mistake, config, tmp_path):
+    extra = tmp_path / "extra.yaml"
+    extra.write_text("trainer: {max_stepz: 3}")
+    assert "did you mean 'max_steps'" in mistake(configs=(config, extra))
+    extra.write_text("model: {init_args: {network: {init_args: {embed_dimm: 3}}}}")
+    assert "did you mean 'embed_dim'" in mistake(configs=(config, extra))
+
+
+@pytest.mark.parametrize("command", TRAINER_COMMANDS)
+def test_configuration_must_be_named_and_be_there(mistake, tmp_path, command):
+    assert "--config" in mistake(command=command, configs=())
+    assert "nowhere.yaml does not exist" in mistake(command=command, configs=(tmp_path / "nowhere.yaml",))
+
+
+class Hostile:
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return Path.touch, (self.mark,)
+
+
+@pytest.mark.parametrize("command", TRAINER_COMMANDS)
+def test_checkpoint_must_be_one(mistake, tmp_path, command):
+    def told(path):
+        return mistake("--ckpt_path", path, command=command)
+
+    assert f"{tmp_path / 'nowhere.ckpt'} does not exist" in told(tmp_path / "nowhere.ckpt")
+    assert "has no checkpoint yet" in told("last")
+    text = tmp_path / "text.ckpt"
+    text.write_text("no weights")
+    assert f"{text} are broken or of no known format" in told(text)
+    mark, hostile = tmp_path / "mark", tmp_path / "hostile.ckpt"
+    torch.save({"state_dict": {}, "trap": Hostile(mark)}, hostile)
+    assert f"{hostile} can only be read by running code" in told(hostile)
+    with hostile.open("wb") as file:
+        pickle.dump(Hostile(mark), file)
+    assert str(hostile) in told(hostile)
+    assert not mark.exists()
+
+
+def test_checkpoint_must_be_of_the_network(mistake, checkpoint, tmp_path):
+    told = mistake("--ckpt_path", checkpoint, "--model.init_args.network.init_args.embed_dim=8")
+    assert re.search(r"last.ckpt is of another network: \d+ tensors differ", told)
+    weights = tmp_path / "weights.safetensors"
+    save_network(load_network(checkpoint), weights)
+    assert "no checkpoint of a run" in mistake("--ckpt_path", weights)
+
+
+def test_checkpoint_must_be_of_the_weighting(mistake, checkpoint):
+    equal = "--model.init_args.weighting.class_path=fusion_lab.weighting.Equal"
+    assert re.search(r"does not fit the configuration.*weighting.logits", mistake("--ckpt_path", checkpoint, equal))
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_untrained_network_is_not_scored(mistake, command):
+    assert "--ckpt_path" in mistake(command=command)
+
+
+def test_finished_run_is_not_overwritten(mistake, run, checkpoint):
+    before = checkpoint.read_bytes()
+    assert "already holds a run" in mistake(f"--exp.output={run.parent}")
+    assert checkpoint.read_bytes() == before
+
+
+def test_weighting_that_nothing_measures_for(mistake):
+    assert "MeasureAgain" in mistake("--trainer.callbacks=[]")
+
+
+def test_task_without_objective(mistake, config, tmp_path):
+    extra = tmp_path / "extra.yaml"
+    content = yaml.safe_load(config.read_text())
+    extra.write_text(yaml.safe_dump({"data": {"init_args": {"train": {"mif": content["data"]["init_args"]["train"]["ivf"]}}}}))
+    assert re.search(r"without an objective \(mif\)", mistake(configs=(config, extra)))
+
+
+@pytest.fixture
+def pairs_of(folder, tmp_path):
+    """Configurations whose training pairs of one task are spoilt."""
+
+    def spoilt(spoil):
+        copy = tmp_path / "spoilt"
+        shutil.copytree(folder / "train", copy)
+        spoil(copy / "ivf")
+        return (overlay(tmp_path, copy, folder / "val"),)
+
+    return spoilt
+
+
+def test_missing_data(mistake, pairs_of):
+    assert re.search(r"The folder .*ivf/a does not exist", mistake(configs=pairs_of(shutil.rmtree)))
+
+
+def test_unpaired_names(mistake, pairs_of):
+    told = mistake(configs=pairs_of(lambda root: (root / "a" / "ivf0.png").rename(root / "a" / "other.png")))
+    assert re.search(r"no partner of the same name \(.*other.png", told)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_image_smaller_than_the_patch_also_from_a_worker(mistake, pairs_of, workers):
+    def spoil(root):
+        for path in root.rglob("*.png"):
+            Image.new("L", (12, 20)).save(path)
+
+    told = mistake(f"--data.init_args.num_workers={workers}", configs=pairs_of(spoil))
+    assert re.fullmatch(r"The pair 'ivf\d' \(12x20\) is smaller than the crop of 16 pixels: .*", told)
+
+
+@pytest.mark.parametrize("command", TRAINER_COMMANDS)
+def test_output_that_cannot_be_made(mistake, checkpoint, tmp_path, command):
+    (tmp_path / "file").touch()
+    for output in (tmp_path / "file", Path("/proc/runs")):
+        arguments = [] if command == "fit" else ["--ckpt_path", checkpoint]
+        told = mistake(*arguments, f"--exp.output={output}", command=command)
+        assert str(output) in told
+        assert "cannot be made" in told
+
+
+def test_nothing_is_left_behind_by_a_mistake(mistake, tmp_path):
+    mistake("--model.init_args.network.init_args.embed_dim=13")
+    assert not (tmp_path / "runs").exists()
+
+
+def test_help_lists_every_command_in_a_line(capsys):
+    assert main(["--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for command, summary in COMMANDS.items():
+        assert [line.split(maxsplit=1)[1] for line in lines if line.split()[:1] == [command]] == [summary]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert f"fusion-lab {command}" in capsys.readouterr().out
+
+
+def test_unknown_command(capsys):
+    assert main(["fitt"]) == 2
+    assert "There is no command 'fitt': choose one of fit, " in capsys.readouterr().err

@@ -1,0 +1,158 @@
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset
+from fusion_lab.data.datamodules import collate
+from fusion_lab.errors import FusionLabError
+
+COUNTS = {"ivf": 5, "mff": 3}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("pairs")
+    generator = np.random.default_rng(0)
+    for task, count in COUNTS.items():
+        for number in range(count):
+            for role in ("a", "b", "target")[: 3 if task == "mff" else 2]:
+                path = root / task / role / f"{task}{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(generator.integers(0, 256, (20 + number, 24), np.uint8)).save(path)
+    return root
+
+
+def datasets(root):
+    return {
+        "ivf": [PairDataset(root / "ivf", limit=2), PairDataset(root / "ivf")],
+        "mff": [PairDataset(root / "mff", target="target")],
+    }
+
+
+def module(root, **arguments):
+    defaults = {"train": datasets(root), "val": datasets(root), "batch_size": 2, "augmentation": Augmentation(16)}
+    return MultiTaskDataModule(**{**defaults, **arguments})
+
+
+def tensors(sample):
+    return {key: value for key, value in sample.items() if isinstance(value, torch.Tensor)}
+
+
+def test_training_batches_have_every_task_in_patches(root):
+    data = module(root)
+    data.prepare_data()
+    data.setup("fit")
+    assert data.tasks == ["ivf", "mff"]
+    batches = list(data.train_dataloader())
+    # Two data sets of a task count as one of 7 pairs.
+    assert len(batches) == len(data.train_dataloader()) == 3
+    for batch in batches:
+        assert list(batch) == ["ivf", "mff"]
+        assert set(tensors(batch["ivf"])) == {"source_a", "source_b"}
+        assert set(tensors(batch["mff"])) == {"source_a", "source_b", "target"}
+        for task, sample in batch.items():
+            assert len(sample["name"]) == 2
+            assert all(name.startswith(task) for name in sample["name"])
+            for tensor in tensors(sample).values():
+                assert tensor.shape == (2, 1, 16, 16)
+                assert tensor.dtype == torch.float32
+                assert 0 <= tensor.min() < tensor.max() <= 1
+
+
+def test_two_data_sets_of_a_task_are_shown_one_after_the_other(root):
+    batches = list(module(root).val_dataloader())
+    names = [name for batch in batches for sample in batch.values() for name in sample["name"]]
+    assert names == ["ivf0", "ivf1", *(f"ivf{i}" for i in range(5)), "mff0", "mff1", "mff2"]
+
+
+@pytest.mark.parametrize("split", ["val", "test", "predict"])
+def test_other_pairs_are_whole_and_alone(root, split):
+    data = MultiTaskDataModule(**{split: datasets(root)})
+    data.setup({"val": "validate"}.get(split, split))
+    batches = list(getattr(data, f"{split}_dataloader")())
+    assert all(len(batch) == 1 for batch in batches)
+    last = batches[-1]["mff"]
+    assert last["source_a"].shape == last["target"].shape == (1, 1, 22, 24)
+    whole = PairDataset(root / "mff", target="target")[2]
+    assert torch.equal(last["source_b"][0], whole["source_b"])
+
+
+def assert_same(first, second):
+    assert len(first) == len(second)
+    for one, other in zip(first, second, strict=True):
+        assert list(one) == list(other)
+        for task in one:
+            assert one[task]["name"] == other[task]["name"]
+            torch.testing.assert_close(tensors(one[task]), tensors(other[task]), rtol=0, atol=0)
+
+
+def test_workers_change_nothing(root):
+    alone, helped = (module(root, num_workers=n, augmentation=Augmentation(16, flips=True)) for n in (0, 2))
+    assert_same(list(alone.train_dataloader()), list(helped.train_dataloader()))
+
+
+def test_seed_decides_batches_whatever_happened_before(root):
+    first = list(module(root, seed=3).train_dataloader())
+    torch.manual_seed(5)
+    np.random.seed(6)  # noqa: NPY002
+    assert_same(first, list(module(root, seed=3).train_dataloader()))
+    other = list(module(root, seed=4).train_dataloader())
+    assert not torch.equal(first[0]["ivf"]["source_a"], other[0]["ivf"]["source_a"])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_epochs_differ_and_a_resumed_run_sees_the_rest(root, workers):
+    loader = module(root).train_dataloader()
+    first = list(loader)
+    loader.batch_sampler.sampler.set_epoch(1)
+    second = list(loader)
+    assert [s["name"] for b in first for s in b.values()] != [s["name"] for b in second for s in b.values()]
+    data = module(root, num_workers=workers)
+    data.load_state_dict({"epoch": 1, "batch": 1})
+    resumed = data.train_dataloader()
+    resumed.batch_sampler.sampler.set_epoch(1)
+    assert_same(list(resumed), second[1:])
+    assert_same(list(resumed), second)
+
+
+@pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])
+def test_stage_without_data_is_told(stage):
+    with pytest.raises(FusionLabError, match=f"no data to {stage}"):
+        MultiTaskDataModule().setup(stage)
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_missing_files_are_told_before_anything_starts(root, split):
+    data = module(root, **{split: {"ivf": [PairDataset(root / "nowhere")]}})
+    with pytest.raises(FusionLabError, match="nowhere"):
+        data.setup("fit")
+
+
+def test_training_may_go_without_validation(root):
+    data = MultiTaskDataModule(train=datasets(root))
+    data.setup("fit")
+    assert len(data.val_dataloader()) == 0
+
+
+def test_pair_smaller_than_the_patch_is_told_by_name(root):
+    data = module(root, augmentation=Augmentation(21))
+    with pytest.raises(FusionLabError, match=r"'ivf0' .*is smaller than the crop of 21 pixels"):
+        list(data.train_dataloader())
+
+
+def test_batch_size_must_be_positive():
+    with pytest.raises(FusionLabError, match="Found `batch_size = 0`"):
+        MultiTaskDataModule(batch_size=0)
+
+
+def test_target_is_kept_only_where_all_samples_have_one():
+    image = torch.zeros(1, 4, 4)
+    bare = {"source_a": image, "source_b": image, "name": "x"}
+    full = {**bare, "target": image}
+    assert "target" not in collate([("mff", full), ("mff", bare)])["mff"]
+    assert "target" not in collate([("mff", bare), ("mff", full)])["mff"]
+    batch = collate([("mff", full), ("ivf", bare), ("mff", full)])
+    assert batch["mff"]["target"].shape == (2, 1, 4, 4)
+    assert batch["mff"]["name"] == ["x", "x"]
+    assert "target" not in batch["ivf"]

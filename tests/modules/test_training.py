@@ -1,0 +1,202 @@
+"""Training by Lightning is the plain loop that the papers describe."""
+
+import pytest
+import torch
+from tests.tiny import TASKS, data, make_pairs, module, pairs, trainer
+
+from fusion_lab.callbacks import MeasureAgain
+from fusion_lab.data import MultiTaskDataModule
+from fusion_lab.errors import FusionLabError
+from fusion_lab.metrics import Entropy, SpatialFrequency
+from fusion_lab.modules.tita import tita_objectives
+from fusion_lab.weighting import FAMO, Equal
+
+STEPS = 5
+LR = 1e-3
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_pairs(tmp_path_factory.mktemp("pairs"), ivf=3, mff=2, mef=3)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return make_pairs(tmp_path_factory.mktemp("few"), ivf=2, mff=1, mef=1)
+
+
+def adam(parameters):
+    return torch.optim.Adam(parameters, lr=LR)
+
+
+def batches(root, count):
+    """The batches of the first epochs, in double precision."""
+    source, found = data(root), []
+    loader = source.train_dataloader()
+    for epoch in range(count):
+        loader.batch_sampler.set_epoch(epoch)
+        found += [
+            {t: {k: v.double() if torch.is_tensor(v) else v for k, v in s.items()} for t, s in batch.items()}
+            for batch in loader
+        ]
+    return found[:count]
+
+
+def plain_famo(network, batches, steps, clip=None, lr=0.025, decay=1e-3):
+    """FAMO with the code of its release: logits in an Adam of their own, gradients by autograd."""
+    objectives = tita_objectives()
+
+    def losses(batch):
+        fused = {task: network(sample["source_a"], sample["source_b"]) for task, sample in batch.items()}
+        return torch.stack(
+            [sum(term.weight * term(fused[t], batch[t]) for term in objectives[t].values()) for t in TASKS]
+        )
+
+    logits = torch.zeros(len(TASKS), dtype=torch.float64, requires_grad=True)
+    logit_optimizer = torch.optim.Adam([logits], lr=lr, weight_decay=decay)
+    optimizer = adam(network.parameters())
+    for batch in batches[:steps]:
+        before = losses(batch)
+        weights, shifted = logits.softmax(0).detach(), before + 1e-8
+        constant = (weights / shifted).sum().detach()
+        optimizer.zero_grad()
+        (weights * shifted.log() / constant).sum().backward()
+        if clip:
+            torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+        optimizer.step()
+        with torch.no_grad():
+            fall = (before + 1e-8).log() - (losses(batch) + 1e-8).log()
+        logit_optimizer.zero_grad()
+        logits.grad = torch.autograd.grad(logits.softmax(0), logits, grad_outputs=fall)[0]
+        logit_optimizer.step()
+    return logits.detach()
+
+
+@pytest.mark.parametrize("clip", [None, 0.05])
+def test_famo_is_the_plain_loop(root, tmp_path, clip):
+    torch.manual_seed(0)
+    trained = module(FAMO(), optimizer=adam)
+    by_hand = module()
+    by_hand.load_state_dict(trained.state_dict())
+    network = by_hand.network.double().train()
+    logits = plain_famo(network, batches(root, STEPS), STEPS, clip)
+
+    fit = trainer(
+        tmp_path, max_steps=STEPS, precision="64-true", gradient_clip_val=clip, callbacks=[MeasureAgain()]
+    )
+    fit.fit(trained, data(root))
+    assert logits.abs().min() > 1e-3, "the logits should have moved"
+    torch.testing.assert_close(trained.weighting.logits, logits, rtol=0, atol=1e-6)
+    torch.testing.assert_close(trained.network.state_dict(), network.state_dict(), rtol=0, atol=1e-6)
+
+
+class Spy(Equal):
+    """Equal weights that remember what they were told."""
+
+    measures_again = True
+
+    def __init__(self):
+        super().__init__()
+        self.told = []
+
+    def update(self, before, after):
+        self.told.append((before, after))
+        return {}
+
+
+def test_weighting_learns_once_a_step_from_all_batches_of_it(root, tmp_path):
+    torch.manual_seed(0)
+    spy = Spy()
+    trained = module(spy, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+    fit = trainer(
+        tmp_path, max_epochs=2, accumulate_grad_batches=2, precision="64-true", callbacks=[MeasureAgain()]
+    )
+    fit.fit(trained, data(root))
+    # Epochs of 3 batches: a step after the second, and Lightning's after the last.
+    assert fit.global_step == len(spy.told) == 4
+    with torch.no_grad():
+        losses = [trained.task_losses(batch) for batch in batches(root, 6)]
+    windows = [losses[0:2], losses[2:3], losses[3:5], losses[5:6]]
+    for window, (before, after) in zip(windows, spy.told, strict=True):
+        for task in TASKS:
+            mean = torch.stack([one[task] for one in window]).mean()
+            torch.testing.assert_close(before[task], mean)
+            torch.testing.assert_close(after[task], mean)
+
+
+def test_second_fit_does_not_remember_the_batches_of_a_broken_one(root, tmp_path):
+    spy, measure = Spy(), MeasureAgain()
+    broken = module(spy)
+
+    class Break(MeasureAgain):
+        def on_train_batch_end(self, *_):
+            raise FusionLabError("Stop.")
+
+    with pytest.raises(FusionLabError, match="Stop"):
+        trainer(tmp_path, max_steps=1, accumulate_grad_batches=2, callbacks=[measure, Break()]).fit(broken, data(root))
+    trainer(tmp_path, max_steps=1, callbacks=[measure]).fit(broken, data(root))
+    [(before, _)] = spy.told
+    single = Spy()
+    fresh = module(single)
+    fresh.network.load_state_dict(broken.network.state_dict())
+    assert len(before) == len(TASKS)
+    assert not measure._batches
+
+
+def test_weighting_that_nothing_measures_for_is_refused(root, tmp_path):
+    with pytest.raises(FusionLabError, match=r"FAMO .*add fusion_lab.callbacks.MeasureAgain") as error:
+        trainer(tmp_path, max_steps=1).fit(module(FAMO()), data(root))
+    assert "\n" not in str(error.value)
+
+
+def test_task_without_objective_is_refused(root, tmp_path):
+    objectives = {task: terms for task, terms in tita_objectives().items() if task != "mff"}
+    with pytest.raises(FusionLabError, match=r"without an objective \(mff\).*ivf, mef"):
+        trainer(tmp_path, max_steps=1).fit(module(objectives=objectives), data(root))
+
+
+def scored(few, tmp_path):
+    torch.manual_seed(0)
+    scored = module(metrics=[Entropy(), SpatialFrequency()])
+    splits = {"val": pairs(few), "test": pairs(few), "predict": pairs(few)}
+    return scored, MultiTaskDataModule(**splits), trainer(tmp_path)
+
+
+@pytest.mark.parametrize(("run", "stage"), [("validate", "val"), ("test", "test")])
+def test_losses_and_scores_are_means_over_the_pairs(few, tmp_path, run, stage):
+    trained, source, runner = scored(few, tmp_path)
+    [logged] = getattr(runner, run)(trained, source, verbose=False)
+    expected = {f"{stage}/{task}/{name}" for task in TASKS for name in ("loss", "EN", "SF")} | {f"{stage}/loss"}
+    assert set(logged) == expected
+    # Two pairs of one task and one of the others count by pairs.
+    shares = {"ivf": 0.5, "mff": 0.25, "mef": 0.25}
+    mean = sum(share * logged[f"{stage}/{task}/loss"] for task, share in shares.items())
+    assert logged[f"{stage}/loss"] == pytest.approx(mean, rel=1e-6)
+    # Twice the same: nothing is left over from the first time.
+    assert getattr(runner, run)(trained, source, verbose=False) == [logged]
+    with torch.no_grad():
+        whole = [pairs(few)["ivf"][0][i] for i in range(2)]
+        singles = [
+            trained.eval().task_losses({"ivf": {k: v[None] for k, v in s.items() if torch.is_tensor(v)}})["ivf"]
+            for s in whole
+        ]
+    assert logged[f"{stage}/ivf/loss"] == pytest.approx(torch.stack(singles).mean().item(), rel=0.05)
+
+
+def test_validation_inside_training_is_logged(root, few, tmp_path):
+    fit = trainer(tmp_path, max_steps=1, val_check_interval=1)
+    fit.fit(module(metrics=[Entropy()]), data(root, few))
+    assert {"val/ivf/loss", "val/mef/EN", "val/loss", "train/loss"} <= set(fit.callback_metrics)
+
+
+def test_prediction_lies_between_0_and_1(few, tmp_path):
+    trained, source, runner = scored(few, tmp_path)
+    with torch.no_grad():
+        trained.network.head[-1].bias.fill_(0.9)
+        trained.network.head[-1].weight.mul_(30)
+    predictions = runner.predict(trained, source)
+    assert [list(fused) for fused in predictions] == [["ivf"], ["ivf"], ["mff"], ["mef"]]
+    values = torch.cat([fused.flatten() for one in predictions for fused in one.values()])
+    assert values.min() == 0
+    assert values.max() == 1
+    assert [one.shape[-2:] for fused in predictions for one in fused.values()] == [(18, 20), (18, 21), (18, 20), (18, 20)]

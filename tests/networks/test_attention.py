@@ -1,0 +1,130 @@
+import pytest
+import torch
+from torch import nn
+
+from fusion_lab.networks.attention import IPA, WindowAttention
+from fusion_lab.networks.attention.pixel import TwoKeyAttention
+from fusion_lab.networks.layers.windows import partition
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+def perturb(module):
+    """Move every parameter away from its start, so that zero biases and small weights hide nothing."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.3)
+    return module.double().eval()
+
+
+@pytest.mark.parametrize(("dim", "heads"), [(12, 3), (8, 1), (6, 6)])
+def test_two_key_attention_is_multi_head_attention_over_two_tokens(dim, heads):
+    ours = perturb(TwoKeyAttention(dim, heads))
+    reference = nn.MultiheadAttention(dim, heads, batch_first=True).double().eval()
+    layers = (ours.query, ours.key, ours.value)
+    reference.load_state_dict(
+        {
+            "in_proj_weight": torch.cat([layer.weight for layer in layers]),
+            "in_proj_bias": torch.cat([layer.bias for layer in layers]),
+            "out_proj.weight": ours.projection.weight,
+            "out_proj.bias": ours.projection.bias,
+        }
+    )
+    query, key0, key1, value0, value1 = torch.randn(5, 2, 3, 4, dim, dtype=torch.float64).unbind()
+
+    def pixels(*tokens):
+        return torch.stack(tokens, dim=-2).flatten(0, 2)
+
+    expected, _ = reference(pixels(query), pixels(key0, key1), pixels(value0, value1))
+    actual = ours(query, (key0, key1), (value0, value1))
+    torch.testing.assert_close(actual.flatten(0, 2), expected[:, 0], atol=1e-12, rtol=1e-12)
+
+
+def test_ipa_follows_its_formula():
+    dim = 6
+    ipa = perturb(IPA(dim, 2))
+    x, y = torch.randn(2, 1, 2, 3, dim, dtype=torch.float64).unbind()
+    new_x, new_y = ipa(x, y)
+    for own, other, attention, row, actual in (
+        (x, y, ipa.attention_a, 0, new_x),
+        (y, x, ipa.attention_b, 1, new_y),
+    ):
+        hidden = nn.functional.gelu(ipa.discriminator[0](torch.cat([own, other], dim=-1)))
+        score = ipa.discriminator[2](hidden).softmax(dim=-1)
+        keys = (ipa.noise1[row] + own * (1 - score), ipa.noise2[row] + own * (1 + score))
+        torch.testing.assert_close(actual, own + attention(own, keys, (own, other)))
+
+
+def test_relation_scores_are_positive_and_sum_to_one_over_the_channels():
+    ipa = perturb(IPA(6, 2))
+    x, y = torch.randn(2, 1, 2, 3, 6, dtype=torch.float64).unbind()
+    score = ipa.relation_score(x, y)
+    assert (score > 0).all()
+    torch.testing.assert_close(score.sum(dim=-1), torch.ones(1, 2, 3, dtype=torch.float64))
+    assert not torch.allclose(score, ipa.relation_score(y, x))
+
+
+@pytest.mark.parametrize("shift", [0, 4])
+def test_window_attention_is_the_same_with_and_without_gradients(shift):
+    """Training keeps its own softmax, inference takes a fused kernel."""
+    attention = perturb(WindowAttention(12, 3, 8, shift))
+    query, other = torch.randn(2, 2, 16, 24, 12, dtype=torch.float64).unbind()
+    trained = attention(query, other)
+    assert trained.requires_grad
+    with torch.no_grad():
+        fused = attention(query, other)
+    torch.testing.assert_close(trained.detach(), fused, atol=1e-12, rtol=1e-10)
+
+
+def test_window_attention_by_its_formula():
+    attention = perturb(WindowAttention(6, 2, 2))
+    query, other = torch.randn(2, 1, 2, 4, 6, dtype=torch.float64).unbind()
+    with torch.no_grad():
+        actual = partition(attention(query, other), 2)[0]
+        for window, (q_tokens, o_tokens) in enumerate(zip(*(partition(x, 2)[0] for x in (query, other)), strict=True)):
+            keys, values = attention.key_value(o_tokens).split(6, dim=-1)
+            queries = attention.query(q_tokens)
+            outputs = []
+            for head in range(2):
+                own = slice(3 * head, 3 * head + 3)
+                logits = queries[:, own] @ keys[:, own].T / 3**0.5
+                for i in range(4):
+                    for j in range(4):
+                        dy, dx = i // 2 - j // 2, i % 2 - j % 2
+                        logits[i, j] += attention.bias_table[3 * (dy + 1) + dx + 1, head]
+                outputs.append(logits.softmax(dim=-1) @ values[:, own])
+            torch.testing.assert_close(actual[window], attention.projection(torch.cat(outputs, dim=-1)))
+
+
+def reached(attention, row, column):
+    """The pixels whose features the output at one pixel depends on."""
+    x = torch.randn(1, 16, 16, 4, dtype=torch.float64, requires_grad=True)
+    attention(x, x)[0, row, column].sum().backward()
+    rows, columns = torch.nonzero(x.grad[0].abs().sum(dim=-1) > 1e-30, as_tuple=True)
+    return (rows.min().item(), rows.max().item(), columns.min().item(), columns.max().item())
+
+
+def test_unshifted_windows_end_at_multiples_of_the_window():
+    attention = perturb(WindowAttention(4, 2, 8))
+    assert reached(attention, 3, 12) == (0, 7, 8, 15)
+
+
+def test_shifted_windows_straddle_the_border_and_do_not_wrap_around():
+    attention = perturb(WindowAttention(4, 2, 8, shift=4))
+    assert reached(attention, 7, 8) == (4, 11, 4, 11)
+    assert reached(attention, 0, 8) == (0, 3, 4, 11)
+    assert reached(attention, 15, 15) == (12, 15, 12, 15)
+    assert reached(attention, 0, 15) == (0, 3, 12, 15)
+
+
+def test_cross_attention_takes_values_from_the_other_map_alone():
+    attention = perturb(WindowAttention(4, 2, 8))
+    query = torch.randn(1, 8, 8, 4, dtype=torch.float64)
+    constant = torch.randn(4, dtype=torch.float64).expand(1, 8, 8, 4)
+    with torch.no_grad():
+        # Equal keys leave nothing to choose: whatever is asked, the answer is the one value.
+        expected = attention.projection(attention.key_value(constant)[..., 4:])
+        torch.testing.assert_close(attention(query, constant), expected)

@@ -1,0 +1,102 @@
+"""Who may import whom, and a few habits, read from the sources."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fusion_lab
+
+PACKAGE = Path(fusion_lab.__file__).parent
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+GROUND = {"types", "errors", "files"}
+PARTS = {"networks", "losses", "weighting", "data", "metrics"}
+# What each may import besides itself.
+MAY_IMPORT = {
+    "types": set(),
+    "errors": set(),
+    "files": {"errors"},
+    **dict.fromkeys(PARTS, GROUND),
+    "inference": GROUND | {"networks", "data"},
+    "modules": GROUND | PARTS | {"inference"},
+    "callbacks": GROUND | PARTS | {"inference", "modules"},
+    "reporting": GROUND | {"metrics"},
+    "cli": GROUND | PARTS | {"modules", "callbacks", "inference", "reporting"},
+}
+KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "data/datamodules.py")
+LINES = 350
+LONG = {"data/synthetic/thermal_scene.py"}
+
+
+def place(source):
+    return source.relative_to(PACKAGE).as_posix()
+
+
+def home(source):
+    """The part of the package that a file belongs to; the facade of the package belongs to none."""
+    part = source.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    return None if part == "__init__" else part
+
+
+def imports(source):
+    """The dotted names that a file imports, relative ones made absolute."""
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    package = ["fusion_lab", *source.relative_to(PACKAGE).parent.parts]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = package[: len(package) + 1 - node.level] if node.level else []
+            module = ".".join([*start, *([node.module] if node.module else [])])
+            # `from fusion_lab import networks` names the part only here.
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+@pytest.fixture(params=SOURCES, ids=place)
+def source(request):
+    return request.param
+
+
+def test_every_part_has_a_place_in_the_order():
+    assert {home(source) for source in SOURCES} - {None} == set(MAY_IMPORT)
+
+
+def test_parts_import_only_what_lies_below_them(source):
+    part = home(source)
+    if part is None:
+        return
+    wanted = {name.split(".")[1] for name in imports(source) if name.startswith("fusion_lab.")}
+    # A name such as __version__ comes from the facade.
+    assert (wanted & set(MAY_IMPORT)) - {part} <= MAY_IMPORT[part]
+
+
+def test_lightning_stays_at_the_edge(source):
+    if not place(source).startswith(KNOW_LIGHTNING):
+        roots = {name.split(".")[0] for name in imports(source)}
+        assert not roots & {"lightning", "pytorch_lightning"}
+
+
+def test_networks_are_plain_torch(source):
+    if home(source) != "networks":
+        return
+    roots = {name.split(".")[0] for name in imports(source)}
+    assert not roots & {"lightning", "jsonargparse", "omegaconf", "yaml"}
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call):
+            called = node.func
+            assert not (isinstance(called, ast.Name) and called.id in {"print", "open"}), node.lineno
+            assert not (isinstance(called, ast.Attribute) and called.attr == "cuda"), node.lineno
+
+
+def test_nothing_imports_tests_or_experiments(source):
+    roots = {name.split(".")[0] for name in imports(source)}
+    assert not roots & {"tests", "experiments", "configs", "benchmarks"}
+
+
+def test_files_can_be_read_at_a_sitting(source):
+    lines = len(source.read_text(encoding="utf-8").splitlines())
+    if place(source) in LONG:
+        assert lines > LINES, "no longer long: take it off the list"
+    else:
+        assert lines <= LINES

@@ -1,0 +1,109 @@
+"""A training that takes a second: small images, a small network."""
+
+from pathlib import Path
+
+import numpy as np
+import yaml
+from lightning import Callback, Trainer
+from PIL import Image
+
+from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset
+from fusion_lab.modules import TITAModule
+from fusion_lab.networks import TITA
+
+REPOSITORY = Path(__file__).parents[1]
+TASKS = ("ivf", "mff", "mef")
+NETWORK = {
+    "embed_dim": 12,
+    "num_heads": 2,
+    "num_extraction_blocks": 1,
+    "num_interaction_blocks": 2,
+    "num_reconstruction_blocks": 1,
+}
+PATCH = 16
+
+
+def make_pairs(root: Path, **counts: int) -> Path:
+    """Write so many pairs of each task, 20 to 24 pixels wide, as ``ROOT/TASK/{a,b}/TASK0.png``."""
+    generator = np.random.default_rng(0)
+    for task, count in counts.items():
+        for number in range(count):
+            for role in ("a", "b"):
+                path = root / task / role / f"{task}{number}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(generator.integers(0, 256, (18, 20 + number), np.uint8)).save(path)
+    return root
+
+
+def pairs(root: Path, tasks=TASKS):
+    return {task: [PairDataset(root / task)] for task in tasks}
+
+
+def data(train: Path, val: Path | None = None, **arguments) -> MultiTaskDataModule:
+    splits = {"train": pairs(train), **({"val": pairs(val)} if val else {})}
+    return MultiTaskDataModule(**{**splits, "batch_size": 1, "augmentation": Augmentation(PATCH), **arguments})
+
+
+def module(weighting=None, drop_path=0.0, **arguments) -> TITAModule:
+    return TITAModule(TITA(**NETWORK, drop_path=drop_path), weighting=weighting, **arguments)
+
+
+def trainer(folder: Path, **arguments) -> Trainer:
+    quiet = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "enable_checkpointing": False,
+        "num_sanity_val_steps": 0,
+        "use_distributed_sampler": False,
+        "accelerator": "cpu",
+        "devices": 1,
+    }
+    return Trainer(default_root_dir=folder, **{**quiet, **arguments})
+
+
+class Names(Callback):
+    """Remember the names of the pairs in each training batch, and the pixels themselves as a number."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        self.seen.append(tuple((*sample["name"], sample["source_a"].sum().item()) for sample in batch.values()))
+
+
+def overlay(folder: Path, train: Path, val: Path, **top) -> Path:
+    """Write an experiment on tiny pairs over TITA's."""
+
+    def split(root: Path):
+        return {
+            task: [{"class_path": "fusion_lab.data.PairDataset", "init_args": {"root": str(root / task)}}]
+            for task in TASKS
+        }
+
+    config = {
+        "_base_": str(REPOSITORY / "experiments" / "tita" / "embedded.yaml"),
+        "exp": {"name": "tiny", "output": str(folder / "runs")},
+        "model": {
+            "init_args": {
+                "network": {"class_path": "fusion_lab.networks.TITA", "init_args": NETWORK},
+                "weighting": {"class_path": "fusion_lab.weighting.FAMO"},
+                "optimizer": {"init_args": {"lr": 1e-3}},
+                "metrics": [{"class_path": "fusion_lab.metrics.Entropy"}],
+            }
+        },
+        "data": {
+            "init_args": {
+                "train": split(train),
+                "val": split(val),
+                "test": split(val),
+                "predict": split(val),
+                "batch_size": 1,
+                "augmentation": {"class_path": "fusion_lab.data.Augmentation", "init_args": {"patch": PATCH}},
+            }
+        },
+        "trainer": {"accelerator": "cpu", "max_steps": 3, "log_every_n_steps": 1, "enable_progress_bar": False},
+    }
+    path = folder / "tiny.yaml"
+    path.write_text(yaml.safe_dump({**config, **top}, sort_keys=False))
+    return path
