@@ -20,5 +20,5 @@ class RepeatableNoise(Callback):
         """Seed the batch."""
         done = trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         # Odd multipliers spread the three numbers over 64 bits; equal sums of two of them do not meet.
-        mixed = (self.seed * 0x9E3779B97F4A7C15 + done * 0xBF58476D1CE4E5B9 + trainer.global_rank * 0x94D049BB133111EB)
+        mixed = self.seed * 0x9E3779B97F4A7C15 + done * 0xBF58476D1CE4E5B9 + trainer.global_rank * 0x94D049BB133111EB
         torch.manual_seed(mixed % 2**63)

@@ -58,7 +58,9 @@ def _layers(file: Path, inside: tuple[Path, ...]) -> list[Config]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise FusionLabError(f"The configuration {file} is no valid YAML: {' '.join(str(error).split())}.") from None
     if not isinstance(own, dict):
-        raise FusionLabError(f"The configuration {file} should hold `key: value` lines, but holds a {type(own).__name__}.")
+        raise FusionLabError(
+            f"The configuration {file} should hold `key: value` lines, but holds a {type(own).__name__}."
+        )
     bases = own.pop(_BASE, [])
     below = [bases] if isinstance(bases, str) else bases
     return [*(layer for base in below for layer in _layers(file.parent / base, (*inside, file.resolve()))), own]

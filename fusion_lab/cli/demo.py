@@ -1,6 +1,7 @@
 """``fusion-lab demo``: train, fuse, score and show on the embedded data, in minutes."""
 
 import argparse
+import re
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,10 +23,10 @@ SOURCE_NAMES = {
     "mef": ("Over-exposed", "Under-exposed"),
 }
 INTRO = (
-    "A TITA network, trained for a few minutes on small crops of the embedded training pairs, against the plain average "
-    "of the two sources, on validation pairs that it has never seen. The focus and exposure pairs are photographs whose "
-    "second exposure or focus was synthesised; the infrared and visible pairs are simulated scenes, no measurements. "
-    "The short training shows that everything works; it is no result to be quoted."
+    "A TITA network, trained for a few minutes on small crops of the embedded training pairs, against the plain "
+    "average of the two sources, on validation pairs that it has never seen. The focus and exposure pairs are "
+    "photographs whose second exposure or focus was synthesised; the infrared and visible pairs are simulated "
+    "scenes, no measurements. The short training shows that everything works; it is no result to be quoted."
 )
 
 
@@ -89,7 +90,8 @@ def _fuse_and_score(
 
     metrics = _metrics()
     fusers = {name: Fuser(network) for name, network in networks.items()}
-    jobs = [(t, pair) for t, dataset in _validation_pairs(output / "data" / "embedded").items() for pair in dataset.pairs]
+    datasets = _validation_pairs(output / "data" / "embedded")
+    jobs = [(task, pair) for task, dataset in datasets.items() for pair in dataset.pairs]
     rows, shown = [], []
     for task, pair in track(jobs, "Fusing"):
         sources = pair.read()
@@ -97,7 +99,7 @@ def _fuse_and_score(
         write_picture(next(iter(fused.values())), output / "fused" / task / f"{pair.name}.png")
         images = []
         for name, picture in fused.items():
-            a, b, result = (torch.from_numpy(p.luminance())[None, None].double() for p in (*sources, picture))
+            a, b, result = (torch.tensor(p.luminance())[None, None] for p in (*sources, picture))
             values = scores(result, a, b, metrics)
             rows.append(ScoreRow(task, pair.name, name, values))
             images.append(FusedImage(name, picture.pixels, values))
@@ -125,10 +127,14 @@ def _report(path: Path, shown: "list[ReportPair]") -> None:
     from fusion_lab.reporting.page import MetricColumn, write_page
 
     columns = [
-        MetricColumn(metric.label, bool(metric.higher_is_better), (type(metric).__doc__ or "").split("\n")[0])
+        MetricColumn(metric.label, bool(metric.higher_is_better), _in_words(type(metric).__name__))
         for metric in _metrics()
     ]
     write_page(path, "fusion_lab demo", INTRO, shown, columns)
+
+
+def _in_words(class_name: str) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", class_name).capitalize()
 
 
 def _closing_words(output: Path, rows: "list[ScoreRow]") -> None:

@@ -10,10 +10,10 @@ from functools import partial
 import pytest
 import torch
 from lightning import Callback
-from tests.tiny import data, make_pairs, module, overlay, trainer
 
 from fusion_lab.callbacks import StopBetweenBatches
 from fusion_lab.errors import FusionLabError
+from tests.tiny import data, make_pairs, module, overlay, trainer
 
 STEPS = 30
 SECOND = 3

@@ -15,10 +15,10 @@ import pytest
 import torch
 import yaml
 from PIL import Image
-from tests.tiny import TASKS, make_pairs, overlay
 
 from fusion_lab.cli.main import COMMANDS, main
 from fusion_lab.inference.weights import load_network, save_network
+from tests.tiny import TASKS, make_pairs, overlay
 
 STEPS = 3
 TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
@@ -153,7 +153,10 @@ KEYS = {
     "trainer": ("--trainer.max_stepz=1", r"no key 'trainer.max_stepz': did you mean 'max_steps'"),
     "module": ("--model.init_args.weightin=x", r"model: .*no key 'weightin': did you mean 'weighting'"),
     "network": ("--model.init_args.network.init_args.embed_dimm=4", r"model.network: .*did you mean 'embed_dim'"),
-    "weighting": ("--model.init_args.weighting.init_args.decay=1", r"model.weighting: .*no key 'decay': choose one of lr, weight_decay"),
+    "weighting": (
+        "--model.init_args.weighting.init_args.decay=1",
+        r"model.weighting: .*no key 'decay': choose one of lr, weight_decay",
+    ),
     "data": ("--data.init_args.batch_siz=4", r"data: .*did you mean 'batch_size'"),
     "augmentation": ("--data.init_args.augmentation.init_args.pach=4", r"augmentation: .*did you mean 'patch'"),
     "type in the trainer": ("--trainer.max_steps=many", r"trainer.max_steps: Expected int. Got value: many"),
@@ -251,7 +254,9 @@ def test_weighting_that_nothing_measures_for(mistake):
 def test_task_without_objective(mistake, config, tmp_path):
     extra = tmp_path / "extra.yaml"
     content = yaml.safe_load(config.read_text())
-    extra.write_text(yaml.safe_dump({"data": {"init_args": {"train": {"mif": content["data"]["init_args"]["train"]["ivf"]}}}}))
+    extra.write_text(
+        yaml.safe_dump({"data": {"init_args": {"train": {"mif": content["data"]["init_args"]["train"]["ivf"]}}}})
+    )
     assert re.search(r"without an objective \(mif\)", mistake(configs=(config, extra)))
 
 

@@ -6,10 +6,10 @@ import pytest
 import torch
 from lightning import Callback
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from tests.tiny import Names, data, make_pairs, module, trainer
 
 from fusion_lab.callbacks import Checkpoints, MeasureAgain, RepeatableNoise
 from fusion_lab.weighting import FAMO
+from tests.tiny import Names, data, make_pairs, module, trainer
 
 STEPS = 7  # Epochs of 3 steps.
 EPOCH = 3

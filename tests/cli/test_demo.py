@@ -1,0 +1,61 @@
+import csv
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fusion_lab import load_network
+from fusion_lab.cli import demo
+from fusion_lab.cli.main import main
+
+TINY = {
+    "_base_": str(demo.EXPERIMENT),
+    "model": {
+        "init_args": {
+            "network": {
+                "init_args": {
+                    "embed_dim": 12,
+                    "num_heads": 2,
+                    "num_extraction_blocks": 1,
+                    "num_interaction_blocks": 2,
+                    "num_reconstruction_blocks": 1,
+                }
+            }
+        }
+    },
+    "trainer": {"enable_progress_bar": False},
+}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """The demo with a tiny network, run twice into the same folder."""
+    folder = tmp_path_factory.mktemp("demo")
+    experiment = folder / "tiny.yaml"
+    experiment.write_text(yaml.safe_dump(TINY))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "EXPERIMENT", experiment)
+        for _ in range(2):
+            assert main(["demo", "-o", str(folder / "out"), "--steps", "2"]) == 0
+    return folder / "out"
+
+
+def test_the_demo_leaves_weights_images_scores_and_a_page(made):
+    network = load_network(made / "tita.safetensors")
+    assert network.init_args["embed_dim"] == 12
+    fused = sorted(path.relative_to(made / "fused").as_posix() for path in (made / "fused").rglob("*.png"))
+    assert {Path(name).parent.name for name in fused} == {"ivf", "mff", "mef"}
+    with (made / "scores.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    # Two methods a pair, and their mean a task.
+    assert len(rows) == 2 * (len(fused) + 3)
+    assert {row["method"] for row in rows} == {"TITA", "Average"}
+    page = (made / "report.html").read_text()
+    assert page.count("data:image/") >= 4 * len(fused)
+    assert "simulated" in page
+
+
+def test_an_output_that_is_a_file_is_told(tmp_path, capsys):
+    (tmp_path / "out").write_text("")
+    assert main(["demo", "-o", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1

@@ -1,0 +1,70 @@
+"""Two processes with a batch of one train as one process with a batch of two."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.tiny import TASKS, make_pairs
+
+SCRIPT = Path(__file__).with_name("ranks.py")
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory):
+    """What one process tells, and each of two."""
+    folder = tmp_path_factory.mktemp("ranks")
+    make_pairs(folder / "train", ivf=6, mff=3, mef=4)
+    # Five pairs: one rank has one more, and only one of them sees the tasks of a single pair.
+    make_pairs(folder / "val", ivf=3, mff=1, mef=1)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    for ranks in (1, 2):
+        done = subprocess.run(
+            [sys.executable, str(SCRIPT), str(folder), str(ranks)],
+            cwd=folder, env=environment, capture_output=True, text=True, timeout=140, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    return [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1")]
+
+
+def test_ranks_see_together_what_one_process_sees(told):
+    single, *ranks = ([[sample[:-1] for sample in batch] for batch in one["names"]] for one in told)
+    assert len(single) == 4
+    together = [[a + b for a, b in zip(*batches, strict=True)] for batches in zip(*ranks, strict=True)]
+    assert together == single
+
+
+def test_ranks_are_equal(told):
+    _, first, second = told
+    assert first["state"].keys() == second["state"].keys()
+    assert all(torch.equal(second["state"][name], tensor) for name, tensor in first["state"].items())
+
+
+def test_ranks_train_as_one_process(told):
+    single, first, _ = told
+    logits = single["state"]["weighting.logits"]
+    assert logits.abs().min() > 1e-3
+    torch.testing.assert_close(first["state"]["weighting.logits"], logits, rtol=0, atol=1e-9)
+    torch.testing.assert_close(first["state"], single["state"], rtol=0, atol=1e-9)
+
+
+def test_means_of_validation_are_those_of_all_pairs(told):
+    single, first, second = told
+    names = {f"val/{task}/{name}" for task in TASKS for name in ("loss", "EN")} | {"val/loss"}
+    assert set(first["tested"]) == set(second["tested"]) == names
+    assert names < set(first["logged"])
+    for name in names:
+        assert first["tested"][name] == second["tested"][name]
+        assert first["tested"][name] == pytest.approx(single["tested"][name], rel=1e-9)
+        assert first["logged"][name].item() == pytest.approx(single["logged"][name].item(), rel=1e-9)
+
+
+def test_logged_training_losses_are_means_over_ranks(told):
+    single, first, second = told
+    for task in TASKS:
+        name = f"train/{task}/loss"
+        assert first["logged"][name] == second["logged"][name]
+        torch.testing.assert_close(first["logged"][name], single["logged"][name], rtol=1e-9, atol=0)
