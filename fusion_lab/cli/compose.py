@@ -43,7 +43,7 @@ def merge(old: Config, new: Config) -> Config:
 
 
 def _same_class(old: Config, new: Config) -> bool:
-    return "class_path" not in new or new["class_path"] == old.get("class_path")
+    return "class_path" not in old or "class_path" not in new or new["class_path"] == old["class_path"]
 
 
 def _layers(file: Path, inside: tuple[Path, ...]) -> list[Config]:

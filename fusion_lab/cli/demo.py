@@ -75,9 +75,7 @@ def _validation_pairs(root: Path) -> "dict[str, PairDataset]":
     }
 
 
-def _fuse_and_score(
-    output: Path, networks: "dict[str, FusionNetwork]"
-) -> "tuple[list[ScoreRow], list[ReportPair]]":
+def _fuse_and_score(output: Path, networks: "dict[str, FusionNetwork]") -> "tuple[list[ScoreRow], list[ReportPair]]":
     """Fuse every validation pair with every network; the first network's images are kept as files."""
     import torch
     from rich.progress import track
@@ -103,9 +101,7 @@ def _fuse_and_score(
             values = scores(result, a, b, metrics)
             rows.append(ScoreRow(task, pair.name, name, values))
             images.append(FusedImage(name, picture.pixels, values))
-        shown.append(
-            ReportPair(pair.name, task, sources[0].pixels, sources[1].pixels, images, *SOURCE_NAMES[task])
-        )
+        shown.append(ReportPair(pair.name, task, sources[0].pixels, sources[1].pixels, images, *SOURCE_NAMES[task]))
     return rows, shown
 
 

@@ -21,14 +21,10 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="fusion-lab weights", description=f"{HELP.capitalize()}.", exit_on_error=False
-    )
+    parser = ArgumentParser(prog="fusion-lab weights", description=f"{HELP.capitalize()}.", exit_on_error=False)
     commands = parser.add_subcommands(required=True)
 
-    convert = ArgumentParser(
-        description="Write a checkpoint as .safetensors of fusion_lab.", exit_on_error=False
-    )
+    convert = ArgumentParser(description="Write a checkpoint as .safetensors of fusion_lab.", exit_on_error=False)
     convert.add_argument("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="DST", help=".safetensors file")
     commands.add_subcommand("convert", convert, help="write a checkpoint as .safetensors")

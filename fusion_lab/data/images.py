@@ -44,8 +44,7 @@ class Picture:
     def is_grey(self) -> bool:
         """Whether the picture has one channel, or three equal ones as grey files stored as RGB have."""
         return self.pixels.ndim == 2 or bool(
-            (self.pixels[..., 0] == self.pixels[..., 1]).all()
-            and (self.pixels[..., 1] == self.pixels[..., 2]).all()
+            (self.pixels[..., 0] == self.pixels[..., 1]).all() and (self.pixels[..., 1] == self.pixels[..., 2]).all()
         )
 
     @property
@@ -99,9 +98,7 @@ def read_picture(path: Path) -> Picture:
         # Pillow maps a file that it opens by its path into memory, and then misreads turned grey TIFF files.
         data = path.read_bytes()
     except OSError as error:
-        raise FusionLabError(
-            f"The image {path} cannot be read ({error.strerror}): check the rights."
-        ) from None
+        raise FusionLabError(f"The image {path} cannot be read ({error.strerror}): check the rights.") from None
     if not data:
         raise FusionLabError(f"The image {path} is empty (0 bytes): replace the file.")
     try:
@@ -174,9 +171,7 @@ def _read_deep_colour(data: bytes, image: Image.Image, name: str) -> Picture:
     orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if image.format == "PNG" else 1
     bands = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if bands is None or bands.dtype != np.uint16 or bands.ndim != 3 or bands.shape[2] not in (3, 4):
-        raise FusionLabError(
-            f"The image {name} has 16 bits in a layout that cannot be read: store it as RGB or RGBA."
-        )
+        raise FusionLabError(f"The image {name} has 16 bits in a layout that cannot be read: store it as RGB or RGBA.")
     bands = _upright(bands, orientation)
     rgb = np.ascontiguousarray(bands[..., 2::-1])
     return Picture(rgb, np.ascontiguousarray(bands[..., 3]) if bands.shape[2] == 4 else None)
@@ -234,7 +229,5 @@ def check_image_suffix(path: Path) -> str:
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         choices = ", ".join(sorted(IMAGE_SUFFIXES))
-        raise FusionLabError(
-            f"The output {path} has no image suffix that can be written: use one of {choices}."
-        )
+        raise FusionLabError(f"The output {path} has no image suffix that can be written: use one of {choices}.")
     return suffix

@@ -73,9 +73,7 @@ def paint(a: Picture, b: Picture, fused: Tensor) -> Picture:
     return merge_colours(a, b, levels)
 
 
-def fuse(
-    a: Source, b: Source, network: FusionNetwork | None = None, memory_limit: float = 6.0
-) -> Image.Image:
+def fuse(a: Source, b: Source, network: FusionNetwork | None = None, memory_limit: float = 6.0) -> Image.Image:
     """Fuse two images.
 
     Args:
@@ -99,9 +97,7 @@ def fuse(
     return to_pillow(Fuser(network or load_network(), memory_limit)(*pictures))
 
 
-def fuse_files(
-    a: Path, b: Path, out: Path, fuser: Fuser, suffix: str = ".png", progress: bool = False
-) -> list[Path]:
+def fuse_files(a: Path, b: Path, out: Path, fuser: Fuser, suffix: str = ".png", progress: bool = False) -> list[Path]:
     """Fuse two image files, or two folders of images that are paired by name in any case of letters.
 
     Args:
@@ -147,9 +143,7 @@ def _jobs(a: Path, b: Path, out: Path, suffix: str) -> list[tuple[Pair, Path]]:
         raise FusionLabError(f"{folder} is a folder and {file} is a file: give two images or two folders.")
     if a.is_dir():
         if out.exists() and not out.is_dir():
-            raise FusionLabError(
-                f"The output {out} is a file, but two folders need a folder: name another one."
-            )
+            raise FusionLabError(f"The output {out} is a file, but two folders need a folder: name another one.")
         pairs = PairDataset(".", str(a), str(b)).pairs
         return [(pair, out / f"{pair.a.stem}{suffix}") for pair in pairs]
     return [(Pair(a.stem, a, b), out / f"{a.stem}{suffix}" if out.is_dir() else out)]
@@ -168,13 +162,9 @@ def _to_picture(source: Source, name: str) -> Picture:
     if isinstance(source, Tensor):
         source = _channels_last(source, name)
     if not isinstance(source, np.ndarray):
-        raise FusionLabError(
-            f"The source {name} is a {type(source).__name__}: give a path, image, array or tensor."
-        )
+        raise FusionLabError(f"The source {name} is a {type(source).__name__}: give a path, image, array or tensor.")
     if source.ndim not in (2, 3) or (source.ndim == 3 and source.shape[2] not in (3, 4)) or not source.size:
-        raise FusionLabError(
-            f"The source {name} has the shape {source.shape}: give (H, W), (H, W, 3) or (H, W, 4)."
-        )
+        raise FusionLabError(f"The source {name} has the shape {source.shape}: give (H, W), (H, W, 3) or (H, W, 4).")
     levels = _to_levels(source, name)
     if levels.ndim == 2:
         return Picture(levels)
@@ -187,9 +177,7 @@ def _channels_last(tensor: Tensor, name: str) -> NDArray[Any]:
     if len(shape) == 4 and shape[0] == 1:
         tensor = tensor[0]
     if tensor.ndim != 3 or tensor.shape[0] not in (1, 3):
-        raise FusionLabError(
-            f"The source {name} has the shape {shape}: give (1, H, W) or (3, H, W), one image."
-        )
+        raise FusionLabError(f"The source {name} has the shape {shape}: give (1, H, W) or (3, H, W), one image.")
     tensor = tensor.detach().cpu()
     # NumPy has no bfloat16.
     array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
@@ -200,9 +188,7 @@ def _to_levels(array: NDArray[Any], name: str) -> Pixels:
     if array.dtype in (np.uint8, np.uint16):
         return array
     if not np.issubdtype(array.dtype, np.floating):
-        raise FusionLabError(
-            f"The source {name} holds {array.dtype}: give uint8, uint16 or floats in [0, 1]."
-        )
+        raise FusionLabError(f"The source {name} holds {array.dtype}: give uint8, uint16 or floats in [0, 1].")
     # Written so that NaN fails too.
     if not (array.min() >= 0 and array.max() <= 1):
         raise FusionLabError(

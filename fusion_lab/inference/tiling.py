@@ -21,9 +21,7 @@ _GIBIBYTE = 2**30
 
 
 @torch.inference_mode()
-def fuse_luminance(
-    network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 6.0
-) -> Tensor:
+def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 6.0) -> Tensor:
     """Fuse two luminance images of any size.
 
     Images are padded as the official test programs do (`FusionNetwork.test_padding`). What then needs more
@@ -96,9 +94,7 @@ def blending_weights(length: int, tile: int) -> tuple[list[int], Tensor]:
     return starts, (weights / weights.sum(0)).float()
 
 
-def _fuse_tiles(
-    network: FusionNetwork, source_a: Tensor, source_b: Tensor, rows: int, columns: int
-) -> Tensor:
+def _fuse_tiles(network: FusionNetwork, source_a: Tensor, source_b: Tensor, rows: int, columns: int) -> Tensor:
     height, width = source_a.shape[-2:]
     device = next((parameter.device for parameter in network.parameters()), source_a.device)
     tops, row_weights = blending_weights(height, rows)

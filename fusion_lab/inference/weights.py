@@ -80,8 +80,7 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     """
     if path is None and not SHIPPED_WEIGHTS.is_file():
         raise FusionLabError(
-            f"The network that should come with the package is missing ({SHIPPED_WEIGHTS}): "
-            "name a file of weights."
+            f"The network that should come with the package is missing ({SHIPPED_WEIGHTS}): name a file of weights."
         )
     path = SHIPPED_WEIGHTS if path is None else Path(path)
     place = _device(device)
@@ -112,9 +111,7 @@ def save_network(network: FusionNetwork, path: Path | str) -> None:
             f"them ({', '.join(network.init_args)}): give it plain data or classes."
         ) from None
     # Clones: safetensors refuses tensors that share memory.
-    tensors = {
-        name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()
-    }
+    tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, {"network": description})
@@ -154,9 +151,7 @@ def build_network(description: Mapping[str, Any]) -> FusionNetwork:
     """
     class_path, init_args = description.get("class_path"), description.get("init_args", {})
     if not isinstance(class_path, str) or not isinstance(init_args, dict):
-        raise FusionLabError(
-            "A network is described by `class_path`, a dotted path, and `init_args`, a dictionary."
-        )
+        raise FusionLabError("A network is described by `class_path`, a dotted path, and `init_args`, a dictionary.")
     found = _find(class_path)
     if not (isinstance(found, type) and issubclass(found, FusionNetwork)) or isabstract(found):
         raise FusionLabError(f"The class {class_path} is no fusion network that can be built.")
@@ -166,9 +161,7 @@ def build_network(description: Mapping[str, Any]) -> FusionNetwork:
         return parser.instantiate_classes(parser.parse_object({"network": init_args})).network
     except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
-        raise FusionLabError(
-            f"The network {class_path} cannot be built from its arguments: {reason}"
-        ) from None
+        raise FusionLabError(f"The network {class_path} cannot be built from its arguments: {reason}") from None
 
 
 def read_network(path: Path) -> StoredNetwork:
@@ -203,9 +196,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
                 f"The weights {path} can only be read by running code that they hold, which is refused: "
                 "save the tensors alone (a state dict)."
             ) from None
-        raise FusionLabError(
-            f"The weights {path} are broken or of no known format: replace the file."
-        ) from None
+        raise FusionLabError(f"The weights {path} are broken or of no known format: replace the file.") from None
     # Arbitrary bytes make the readers fail in arbitrary ways.
     except Exception as error:
         reason = " ".join(str(error).split())[:200]
@@ -213,9 +204,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
             f"The weights {path} are broken or of no known format ({reason}): replace the file."
         ) from None
     if not isinstance(content, dict):
-        raise FusionLabError(
-            f"The weights {path} hold no dictionary of tensors, but a {type(content).__name__}."
-        )
+        raise FusionLabError(f"The weights {path} hold no dictionary of tensors, but a {type(content).__name__}.")
     return content, {}
 
 
@@ -225,9 +214,7 @@ def _ours(path: Path, told: str, tensors: dict[str, Tensor]) -> StoredNetwork:
     except json.JSONDecodeError:
         description = None
     if not isinstance(description, dict):
-        raise FusionLabError(
-            f"The weights {path} do not tell how to build their network: `network` is no JSON."
-        )
+        raise FusionLabError(f"The weights {path} do not tell how to build their network: `network` is no JSON.")
     return StoredNetwork("weights of fusion_lab", description, tensors, {name: name for name in tensors})
 
 
@@ -253,16 +240,12 @@ def _official(path: Path, content: dict[str, Any]) -> StoredNetwork:
             f"The weights {path} are of another network: they hold {_some(state)}, which is neither a "
             "network of fusion_lab nor an official TITA checkpoint."
         )
-    strange = [
-        key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))
-    ]
+    strange = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if strange:
         raise FusionLabError(f"The weights {path} hold more than tensors: {_some(strange)}.")
     origins = {name: key for key, tensor in state.items() for name in from_official_tita({key: tensor})}
     dropped = [key for key in state if key not in set(origins.values())]
-    return StoredNetwork(
-        "official TITA checkpoint", _OFFICIAL_TITA, from_official_tita(state), origins, dropped
-    )
+    return StoredNetwork("official TITA checkpoint", _OFFICIAL_TITA, from_official_tita(state), origins, dropped)
 
 
 def _compare(network: FusionNetwork, stored: StoredNetwork, path: Path) -> ConversionReport:

@@ -65,9 +65,7 @@ __all__ = [
 ]
 
 
-def scores(
-    fused: Tensor, source_a: Tensor, source_b: Tensor, metrics: Iterable[FusionMetric]
-) -> dict[str, float]:
+def scores(fused: Tensor, source_a: Tensor, source_b: Tensor, metrics: Iterable[FusionMetric]) -> dict[str, float]:
     """Score one batch, usually one image, without touching the metrics' states.
 
     Args:

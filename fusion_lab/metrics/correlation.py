@@ -33,9 +33,7 @@ def correlation_coefficient(fused: Tensor, source_a: Tensor, source_b: Tensor) -
     return (pearson(level_a, level_f) + pearson(level_b, level_f)) / 2
 
 
-def sum_correlation_differences(
-    fused: Tensor, source_a: Tensor, source_b: Tensor, saturate: bool = False
-) -> Tensor:
+def sum_correlation_differences(fused: Tensor, source_a: Tensor, source_b: Tensor, saturate: bool = False) -> Tensor:
     """SCD: ``r(F - B, A) + r(F - A, B)`` (Aslantas & Bendes, 2015), -2..2.
 
     Args:

@@ -6,7 +6,6 @@ from typing import Any, cast
 import torch
 from lightning import Callback, LightningModule
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
@@ -73,16 +72,13 @@ class FusionModule(LightningModule):
         self.weighting.setup(tasks)
 
     def on_fit_start(self) -> None:
-        """Refuse a weighting that would never learn, and let ranks validate different numbers of pairs."""
+        """Refuse a weighting that would never learn."""
         found = any(isinstance(callback, UpdatesWeighting) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
         if self.weighting.measures_again and not found:
             raise FusionLabError(
                 f"The weighting {type(self.weighting).__name__} learns from the losses after each step, which nothing "
                 "measures: add fusion_lab.callbacks.MeasureAgain to `trainer.callbacks`."
             )
-        if isinstance(self.trainer.model, DistributedDataParallel):
-            # Buffers are equal on all ranks anyway; to broadcast them would wait for ranks that have no more pairs.
-            self.trainer.model.broadcast_buffers = False
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and, if there is one, its schedule."""

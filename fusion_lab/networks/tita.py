@@ -110,9 +110,7 @@ class InteractionStage(nn.Module):
         self.recompute = recompute
         self.blocks = nn.ModuleList(
             [
-                CrossBlock(
-                    dim, num_heads, window_size, window_size // 2 * (i % 2), mlp_ratio, rate, pixel_attention
-                )
+                CrossBlock(dim, num_heads, window_size, window_size // 2 * (i % 2), mlp_ratio, rate, pixel_attention)
                 for i, rate in enumerate(drop_path)
             ]
         )
@@ -177,9 +175,7 @@ class TITA(FusionNetwork):
     ) -> None:
         super().__init__()
         if embed_dim % num_heads:
-            raise ValueError(
-                f"`embed_dim` should be a multiple of `num_heads`. Found {embed_dim} and {num_heads}."
-            )
+            raise ValueError(f"`embed_dim` should be a multiple of `num_heads`. Found {embed_dim} and {num_heads}.")
         self.window_size = window_size
 
         def rates(num_blocks: int) -> list[float]:

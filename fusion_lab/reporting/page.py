@@ -70,9 +70,7 @@ class ReportPair:
     source_b_name: str = "Source B"
 
 
-def write_page(
-    target: Path, title: str, intro: str, pairs: list[ReportPair], metrics: list[MetricColumn]
-) -> None:
+def write_page(target: Path, title: str, intro: str, pairs: list[ReportPair], metrics: list[MetricColumn]) -> None:
     """Write the page.
 
     Args:
@@ -90,15 +88,11 @@ def write_page(
         raise FusionLabError("The report has no image pairs to show: give at least one.")
     for pair in pairs:
         _check(pair)
-    tasks = {
-        task: [pair for pair in pairs if pair.task == task] for task in dict.fromkeys(p.task for p in pairs)
-    }
+    tasks = {task: [pair for pair in pairs if pair.task == task] for task in dict.fromkeys(p.task for p in pairs)}
     template = Template((files("fusion_lab.reporting") / "page.html").read_text(encoding="utf-8"))
     page = template.substitute(
         title=escape(title),
-        intro="".join(
-            f"<p>{escape(paragraph)}</p>" for paragraph in intro.split("\n\n") if paragraph.strip()
-        ),
+        intro="".join(f"<p>{escape(paragraph)}</p>" for paragraph in intro.split("\n\n") if paragraph.strip()),
         summary=_summary(tasks, metrics),
         legend=_legend(metrics),
         links="".join(f'<a href="#task-{n}">{_task_name(task)}</a>' for n, task in enumerate(tasks)),
@@ -169,9 +163,7 @@ def _rows(scores: dict[str, dict[str, float]], metrics: list[MetricColumn]) -> s
     """Make a row for each method; the best of each column, as it is printed, is marked."""
     best = {}
     for metric in metrics:
-        printed = [
-            round(row[metric.label], metric.decimals) for row in scores.values() if metric.label in row
-        ]
+        printed = [round(row[metric.label], metric.decimals) for row in scores.values() if metric.label in row]
         if len(printed) > 1 and min(printed) < max(printed):
             best[metric.label] = max(printed) if metric.higher_is_better else min(printed)
     rows = []
@@ -182,9 +174,7 @@ def _rows(scores: dict[str, dict[str, float]], metrics: list[MetricColumn]) -> s
             if value is None:
                 cells.append('<td class="none">–</td>')
             elif round(value, metric.decimals) == best.get(metric.label):
-                cells.append(
-                    f'<td class="best">{value:.{metric.decimals}f}<span class="unseen"> best</span></td>'
-                )
+                cells.append(f'<td class="best">{value:.{metric.decimals}f}<span class="unseen"> best</span></td>')
             else:
                 cells.append(f"<td>{value:.{metric.decimals}f}</td>")
         rows.append(f'<tr><th scope="row">{escape(method)}</th>{"".join(cells)}</tr>')

@@ -15,7 +15,7 @@ from fusion_lab.callbacks import StopBetweenBatches
 from fusion_lab.errors import FusionLabError
 from tests.tiny import data, make_pairs, module, overlay, trainer
 
-STEPS = 30
+STEPS = 16
 SECOND = 3
 PATIENCE = 200
 

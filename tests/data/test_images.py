@@ -45,9 +45,7 @@ def turned_tiff(bands, orientation):
     (place,) = struct.unpack("<I", data[4:8])
     (count,) = struct.unpack("<H", data[place : place + 2])
     entries = [bytes(data[place + 2 + 12 * i :][:12]) for i in range(count)]
-    entries = sorted(
-        [*entries, struct.pack("<HHIHH", 274, 3, 1, orientation, 0)], key=lambda e: e[1] * 256 + e[0]
-    )
+    entries = sorted([*entries, struct.pack("<HHIHH", 274, 3, 1, orientation, 0)], key=lambda e: e[1] * 256 + e[0])
     data += bytes(len(data) % 2)
     data[4:8] = struct.pack("<I", len(data))
     return bytes(data + struct.pack("<H", count + 1) + b"".join(entries) + bytes(4))
@@ -99,9 +97,7 @@ def test_16_bits_survive(tmp_path, suffix, pixels):
 
 @pytest.mark.parametrize("suffix", [".bmp", ".webp", ".jpg"])
 def test_16_bits_are_rounded_where_they_must(tmp_path, suffix):
-    pixels = np.repeat(
-        np.arange(256, dtype=np.uint16)[None] * 257 + np.array([[100], [0]], np.uint16), 8, axis=0
-    )
+    pixels = np.repeat(np.arange(256, dtype=np.uint16)[None] * 257 + np.array([[100], [0]], np.uint16), 8, axis=0)
     pixels[0, -1] = 65535
     write_picture(Picture(np.minimum(pixels, 65535).astype(np.uint16)), tmp_path / f"a{suffix}")
     read = read_picture(tmp_path / f"a{suffix}").luminance()

@@ -58,9 +58,7 @@ def test_official_layout_is_read(name, shared, tmp_path):
     wanted = []
     for number, source_a in enumerate(sorted((shared / "data" / home / "a").iterdir())[:3], start=1):
         source_b = shared / "data" / home / "b" / source_a.name
-        links = [
-            tmp_path / f"{template.replace('{N}', str(number))}{source_a.suffix}" for template in (name_a, name_b)
-        ]
+        links = [tmp_path / f"{template.replace('{N}', str(number))}{source_a.suffix}" for template in (name_a, name_b)]
         for link, source in zip(links, (source_a, source_b), strict=True):
             link.parent.mkdir(parents=True, exist_ok=True)
             link.symlink_to(source)

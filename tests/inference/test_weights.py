@@ -130,9 +130,7 @@ def test_official_checkpoint_with_a_missing_and_an_unexpected_key(shared, tmp_pa
     state = load_file(shared / "golden" / "tita" / "weights.safetensors")
     state["layers_Re.0.residual_group.blocks.4.norm1.weight"] = torch.ones(60)
     torch.save(state, tmp_path / "deeper.pth")
-    with pytest.raises(
-        FusionLabError, match=r"1 unexpected \(layers_Re\.0\.residual_group\.blocks\.4\.norm1"
-    ):
+    with pytest.raises(FusionLabError, match=r"1 unexpected \(layers_Re\.0\.residual_group\.blocks\.4\.norm1"):
         load_network(tmp_path / "deeper.pth")
     assert len(convert(tmp_path / "deeper.pth", tmp_path / "tita.safetensors").unexpected) == 1
     (tmp_path / "tita.safetensors").unlink()
@@ -176,9 +174,7 @@ def test_whole_pickled_module_is_refused(tmp_path):
         load_network(tmp_path / "module.pth")
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"not weights at all", bytes(100), b"\x10" + bytes(7) + b"{broken json   }"]
-)
+@pytest.mark.parametrize("content", [b"", b"not weights at all", bytes(100), b"\x10" + bytes(7) + b"{broken json   }"])
 def test_broken_files_are_told(tmp_path, content):
     (tmp_path / "broken.safetensors").write_bytes(content)
     with pytest.raises(FusionLabError, match=r"broken\.safetensors are broken"):

@@ -76,9 +76,7 @@ def test_nothing_is_fetched_from_outside(tmp_path):
     for _, attributes in page.tags:
         assert attributes.get("src", "data:").startswith("data:")
         assert attributes.get("href", "#").startswith("#")
-    [policy] = [
-        meta["content"] for meta in page.of("meta") if meta.get("http-equiv") == "Content-Security-Policy"
-    ]
+    [policy] = [meta["content"] for meta in page.of("meta") if meta.get("http-equiv") == "Content-Security-Policy"]
     assert policy.startswith("default-src 'none'")
 
 

@@ -14,17 +14,13 @@ READ_NOISE = 0.01
 def srgb_to_linear(encoded: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the linear light of sRGB values, both in [0, 1], of any shape."""
     encoded = np.asarray(encoded, np.float32)
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).astype(
-        np.float32
-    )
+    return np.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055) ** 2.4).astype(np.float32)
 
 
 def linear_to_srgb(linear: NDArray[np.floating]) -> NDArray[np.float32]:
     """Return the sRGB values of linear light, both in [0, 1], of any shape; light outside is clipped."""
     linear = np.clip(np.asarray(linear, np.float32), 0, 1)
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(
-        np.float32
-    )
+    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * linear ** (1 / 2.4) - 0.055).astype(np.float32)
 
 
 _LINEAR_OF_BYTE = srgb_to_linear(np.arange(256, dtype=np.float32) / 255)

@@ -93,9 +93,7 @@ class _Camera:
 class _Stage:
     """What both cameras would see without optics, haze and noise."""
 
-    def __init__(
-        self, camera: _Camera, daytime: _Daytime, air: float, generator: np.random.Generator
-    ) -> None:
+    def __init__(self, camera: _Camera, daytime: _Daytime, air: float, generator: np.random.Generator) -> None:
         self.camera, self.daytime, self.air, self.generator = camera, daytime, air, generator
         shape = (camera.height, camera.width)
         self.colour = np.zeros((*shape, 3), np.uint8)
@@ -136,9 +134,7 @@ class _Stage:
         shifted = (target - (window[1].start, window[0].start)).astype(np.float32)
         warp = cv2.getPerspectiveTransform(source, shifted)
         size = inside.shape[::-1]
-        warped = cv2.warpPerspective(
-            picture, warp, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE
-        )
+        warped = cv2.warpPerspective(picture, warp, size, flags=cv2.INTER_AREA, borderMode=cv2.BORDER_REPLICATE)
         self.colour[window][inside] = warped[inside]
         if glow:
             self.glow[window][inside] = (warped[inside] * glow).astype(np.uint8)
@@ -160,9 +156,7 @@ class _Stage:
         return (slice(top, bottom), slice(left, right)), mask > 0
 
 
-def simulate_scene(
-    seed: int, size: tuple[int, int] = (256, 320)
-) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+def simulate_scene(seed: int, size: tuple[int, int] = (256, 320)) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Simulate an aligned pair of a street; nothing in it is measured.
 
     Args:
@@ -303,9 +297,7 @@ def _house(stage: _Stage, wall: float, start: float, end: float, height: float) 
     celsius = stage.air + generator.uniform(1.5, 5)
     dim: Colour = (colour[0] * 0.7, colour[1] * 0.7, colour[2] * 0.7)
     away = wall + np.sign(wall) * 12
-    stage.paint(
-        [(wall, 0, start), (wall, height, start), (away, height, start), (away, 0, start)], dim, celsius - 0.5
-    )
+    stage.paint([(wall, 0, start), (wall, height, start), (away, height, start), (away, 0, start)], dim, celsius - 0.5)
     # Pieces, because a shape has only one distance.
     steps = np.linspace(end, start, 5)
     for far, near in pairwise(steps):
@@ -366,9 +358,7 @@ def _writing(generator: np.random.Generator) -> NDArray[np.uint8]:
     return board
 
 
-def _inhabitants(
-    stage: _Stage, road: float, kerb: float, parks: list[int]
-) -> list[tuple[float, Callable[[], None]]]:
+def _inhabitants(stage: _Stage, road: float, kerb: float, parks: list[int]) -> list[tuple[float, Callable[[], None]]]:
     """Return all that stands on the ground, each as its distance and the call that paints it."""
     generator, near = stage.generator, stage.camera.nearest
     found: list[tuple[float, Callable[[], None]]] = []
@@ -620,9 +610,7 @@ def _thermograph(stage: _Stage, smoke: NDArray[np.float32]) -> NDArray[np.uint8]
     # Smoke is nearly transparent at ten micrometres, and so is clean air.
     clear = np.where(distance < SKY_DISTANCE, np.exp(-distance / 600), 1) * (1 - 0.2 * smoke)
     celsius = air + (celsius - air) * clear
-    celsius = cv2.resize(
-        celsius, None, fx=1 / SUPERSAMPLING, fy=1 / SUPERSAMPLING, interpolation=cv2.INTER_AREA
-    )
+    celsius = cv2.resize(celsius, None, fx=1 / SUPERSAMPLING, fy=1 / SUPERSAMPLING, interpolation=cv2.INTER_AREA)
     celsius = cv2.GaussianBlur(celsius, (0, 0), generator.uniform(0.8, 1.2))
     height, width = celsius.shape
     fixed = 0.15 * generator.standard_normal((1, width)) + 0.08 * generator.standard_normal((height, width))

@@ -67,9 +67,9 @@ def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tens
     if not bias.requires_grad:
         # The fused kernels take four dimensions: windows that share a bias join the batch, others the heads.
         first = 0 if bias.ndim == 3 else 1
-        flat = (x.flatten(first, first + 1) for x in (queries, keys, values))
+        query, key, value = (x.flatten(first, first + 1) for x in (queries, keys, values))
         mask = bias.flatten(0, -3)[None]
-        return F.scaled_dot_product_attention(*flat, attn_mask=mask).view_as(queries)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view_as(queries)
     # No fused kernel gives the bias a gradient: PyTorch's own fallback keeps three (N, N) maps, this keeps one.
     logits = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
     logits += bias

@@ -42,9 +42,7 @@ class AdaptiveFusion(nn.Module):
         operations: The operation branches, each applied to both sources.
     """
 
-    def __init__(
-        self, dim: int, operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication)
-    ) -> None:
+    def __init__(self, dim: int, operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication)) -> None:
         super().__init__()
         names = [operation.__name__ for operation in operations]
         if not names or len(set(names)) < len(names):

@@ -31,9 +31,7 @@ def test_seed_decides_everything():
 
 def empty_street(hour):
     camera = thermal_scene._Camera(height=192, width=192, focal=192, centre=96, horizon=60, altitude=3)
-    stage = thermal_scene._Stage(
-        camera, thermal_scene.DAYTIMES[hour], air=8.0, generator=np.random.default_rng(0)
-    )
+    stage = thermal_scene._Stage(camera, thermal_scene.DAYTIMES[hour], air=8.0, generator=np.random.default_rng(0))
     stage.colour[:] = 70
     stage.matter[:] = (10, 0.1, 1, 10)
     return stage
@@ -83,12 +81,8 @@ def test_infrared_is_blind_to_writing():
     clear = np.zeros((192, 192), np.float32)
     for each in (stage, plain):
         each.generator = np.random.default_rng(1)
-    np.testing.assert_array_equal(
-        thermal_scene._thermograph(stage, clear), thermal_scene._thermograph(plain, clear)
-    )
-    assert not np.array_equal(
-        thermal_scene._photograph(stage, clear), thermal_scene._photograph(plain, clear)
-    )
+    np.testing.assert_array_equal(thermal_scene._thermograph(stage, clear), thermal_scene._thermograph(plain, clear))
+    assert not np.array_equal(thermal_scene._photograph(stage, clear), thermal_scene._photograph(plain, clear))
 
 
 def test_hottest_spots_are_not_the_brightest(scenes):
