@@ -91,6 +91,11 @@ class MultiTaskDataModule(LightningDataModule):
         """The tasks that are trained on, in order."""
         return list(self.splits["train"])
 
+    @property
+    def all_tasks(self) -> list[str]:
+        """The tasks of any split, those that are trained on first."""
+        return list(dict.fromkeys(task for split in self.splits.values() for task in split))
+
     def prepare_data(self) -> None:
         """Make the data that is made rather than read, once on each node."""
         for dataset in self._datasets():

@@ -35,7 +35,8 @@ class FusionModule(LightningModule):
         weighting: How the losses of the tasks become one.
         optimizer: Makes the optimizer from the parameters; Adam with a step of 2e-5 unless given.
         scheduler: Makes a schedule of the step from the optimizer, advanced every step; constant unless given.
-        metrics: Scores of the validation and test pairs, each logged as ``val/TASK/LABEL``.
+        metrics: Scores of the validation and test pairs, each logged as ``val/TASK/LABEL``; tasks that have no
+            objective, such as those that TITA never trains on, are scored too.
         memory_limit: The memory in GiB that fusing a whole pair may take; what needs more is fused in tiles.
     """
 
@@ -56,14 +57,16 @@ class FusionModule(LightningModule):
         self.weighting = weighting or Equal()
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
-        self.metrics = nn.ModuleDict(
-            {task: MetricCollection({m.label: m.clone() for m in metrics or []}) for task in objectives}
-        )
+        self._metrics = MetricCollection({metric.label: metric for metric in metrics or []})
+        self.metrics = nn.ModuleDict()
 
     def configure_model(self) -> None:
-        """Tell the weighting which tasks there are."""
-        data_tasks = getattr(getattr(self._trainer, "datamodule", None), "tasks", None)
-        tasks = data_tasks or list(self.objectives)
+        """Tell the weighting which tasks are trained on, and give every task metrics of its own."""
+        data = getattr(self._trainer, "datamodule", None)
+        for task in getattr(data, "all_tasks", list(self.objectives)):
+            if task not in self.metrics:
+                self.metrics[task] = self._metrics.clone()
+        tasks = getattr(data, "tasks", None) or list(self.objectives)
         if missing := [task for task in tasks if task not in self.objectives]:
             raise FusionLabError(
                 f"The data has tasks without an objective ({', '.join(missing)}): add them to "
@@ -161,7 +164,7 @@ class FusionModule(LightningModule):
         return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
 
     def _start_evaluation(self) -> None:
-        self._evaluated = torch.zeros(len(self.objectives), 2, dtype=torch.float64, device=self.device)
+        self._evaluated = torch.zeros(len(self.metrics), 2, dtype=torch.float64, device=self.device)
         for metrics in self.metrics.values():
             cast(MetricCollection, metrics).reset()
 
@@ -169,22 +172,26 @@ class FusionModule(LightningModule):
         for task, sample in batch.items():
             a, b = sample["source_a"], sample["source_b"]
             fused = self._fuse_whole(sample)
-            loss = total(self.objectives[task](fused, sample))
-            sums = self._evaluated[list(self.objectives).index(task)]
-            sums[0] += loss * len(a)
-            sums[1] += len(a)
+            sums = self._evaluated[list(self.metrics).index(task)]
+            sums[0] += len(a)
+            if task in self.objectives:
+                sums[1] += total(self.objectives[task](fused, sample)) * len(a)
             cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
 
     def _log_evaluation(self, stage: str) -> None:
         """Log the means over all ranks, in one order on each, whichever tasks a rank has seen pairs of."""
         sums = cast(Tensor, self.trainer.strategy.reduce(self._evaluated, reduce_op="sum"))
-        for task, (loss, count) in zip(self.objectives, sums, strict=True):
-            if count > 0:
-                self.log(f"{stage}/{task}/loss", loss / count, sync_dist=True)
-                scores = cast(MetricCollection, self.metrics[task]).compute()
-                self.log_dict({f"{stage}/{task}/{label}": score for label, score in scores.items()}, sync_dist=True)
-        loss, count = sums.sum(dim=0)
-        self.log(f"{stage}/loss", loss / count, sync_dist=True, prog_bar=True)
+        counts = dict(zip(self.metrics, sums[:, 0], strict=True))
+        losses = dict(zip(self.metrics, sums[:, 1], strict=True))
+        seen = [task for task, count in counts.items() if count > 0]
+        for task in seen:
+            scores = cast(MetricCollection, self.metrics[task]).compute()
+            self.log_dict({f"{stage}/{task}/{label}": score for label, score in scores.items()}, sync_dist=True)
+        if trained := [task for task in seen if task in self.objectives]:
+            for task in trained:
+                self.log(f"{stage}/{task}/loss", losses[task] / counts[task], sync_dist=True)
+            mean = sum(losses[task] for task in trained) / sum(counts[task] for task in trained)
+            self.log(f"{stage}/loss", mean, sync_dist=True, prog_bar=True)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add how the network was built, so that the checkpoint alone is enough to fuse with."""

@@ -9,7 +9,9 @@ from fusion_lab.data import MultiTaskDataModule
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.metrics import Entropy, SpatialFrequency
+from fusion_lab.modules import TITAModule
 from fusion_lab.modules.tita import tita_objectives
+from fusion_lab.networks import Average
 from fusion_lab.weighting import FAMO, Equal
 from tests.tiny import TASKS, data, make_pairs, module, pairs, trainer
 
@@ -199,3 +201,12 @@ def test_prediction_lies_between_0_and_1(few, tmp_path):
         (18, 20),
         (18, 20),
     ]
+
+
+def test_tasks_without_an_objective_are_scored_but_not_trained_on(tmp_path):
+    root = make_pairs(tmp_path, ivf=1, mif=1)
+    test_data = MultiTaskDataModule(test=pairs(root, ("ivf", "mif")))
+    [logged] = trainer(tmp_path).test(TITAModule(Average(), metrics=[Entropy()]), test_data, verbose=False)
+    assert logged["test/mif/EN"] > 0
+    assert "test/mif/loss" not in logged
+    assert logged["test/loss"] == pytest.approx(logged["test/ivf/loss"])
