@@ -138,5 +138,5 @@ def test_device_without_room_is_told():
         def forward(self, source_a, source_b):
             raise torch.OutOfMemoryError("CUDA out of memory")
 
-    with pytest.raises(FusionLabError, match="lower the memory limit of 2 GiB"):
+    with pytest.raises(FusionLabError, match="lower the memory limit of 6 GiB"):
         fuse_luminance(Greedy(), *sources(16, 16))
