@@ -39,7 +39,11 @@ def atomic_path(target: Path) -> Iterator[Path]:
         FusionLabError: The folder cannot be made or written to.
     """
     make_folder(target.parent)
-    if target.is_dir():
+    try:
+        is_folder = target.is_dir()
+    except OSError as error:
+        raise FusionLabError(f"The output file {target} cannot be written ({error.strerror}): name another.") from None
+    if is_folder:
         raise FusionLabError(f"The output file {target} is a folder: name a file.")
     try:
         handle, name = tempfile.mkstemp(prefix=f".{target.stem}-", suffix=target.suffix, dir=target.parent)

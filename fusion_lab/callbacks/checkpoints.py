@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 
 
 class Checkpoints(ModelCheckpoint):
-    """`ModelCheckpoint` whose ``last.ckpt`` is the last step, with the weights as that step left them.
+    """`ModelCheckpoint` whose ``last.ckpt`` is the last step, with all that resuming needs.
 
     The original leaves ``last.ckpt`` at the last regular checkpoint or, where there was none, writes it after
     training, when `EMAWeightAveraging` has put the averaged weights in place of the current ones.
@@ -20,7 +20,7 @@ class Checkpoints(ModelCheckpoint):
         """Save where it is time, and after the last batch."""
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
         is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.global_step == trainer.max_steps or (trainer.is_last_batch and is_last_epoch):
+        if trainer.should_stop or trainer.global_step == trainer.max_steps or (trainer.is_last_batch and is_last_epoch):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -6,6 +6,7 @@ from types import FrameType
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_only
 
 
 class StopBetweenBatches(Callback):
@@ -35,8 +36,9 @@ class StopBetweenBatches(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop if asked to."""
-        if self._asked and trainer.global_step > self._step:
+        """Stop if any rank was asked to: all of them together, or one would wait for the others forever."""
+        asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
+        if asked and trainer.global_step > self._step:
             trainer.save_checkpoint(self.folder / "interrupted.ckpt")
             raise KeyboardInterrupt
 
@@ -57,4 +59,4 @@ class StopBetweenBatches(Callback):
         if self._asked:
             raise KeyboardInterrupt
         self._asked = True
-        print("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
+        rank_zero_only(print)("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)

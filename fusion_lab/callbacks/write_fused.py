@@ -16,6 +16,8 @@ from fusion_lab.types import Batch
 class WriteFused(BasePredictionWriter):
     """Write each fused pair as ``FOLDER/TASK/NAME.png``, with the colours and the depth of its sources.
 
+    Where a task has several data sets, NAME begins with the number of the data set, ``0/``.
+
     Args:
         folder: Where the files go.
     """
@@ -36,7 +38,8 @@ class WriteFused(BasePredictionWriter):
     ) -> None:
         """Write a batch, one pair of each task or of one."""
         for task, fused in prediction.items():
-            files: Any = zip(batch[task]["file_a"], batch[task]["file_b"], fused, strict=True)
-            for file_a, file_b, luminance in files:
+            sample = batch[task]
+            pairs: Any = zip(sample["name"], sample["file_a"], sample["file_b"], fused, strict=True)
+            for name, file_a, file_b, luminance in pairs:
                 picture = paint(read_picture(Path(file_a)), read_picture(Path(file_b)), luminance[0])
-                write_picture(picture, self.folder / task / f"{Path(file_a).stem}.png")
+                write_picture(picture, self.folder / task / f"{name}.png")

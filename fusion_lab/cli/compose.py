@@ -34,6 +34,8 @@ def merge(old: Config, new: Config) -> Config:
     for key, value in new.items():
         if key.endswith("+"):
             name = key[:-1]
+            if not isinstance(value, list):
+                raise FusionLabError(f"`{key}` appends to a list, but is a {type(value).__name__}: write a list.")
             merged[name] = [*(merged.get(name) or []), *value]
         elif isinstance(value, dict) and isinstance(merged.get(key), dict) and _same_class(merged[key], value):
             merged[key] = merge(merged[key], value)
@@ -63,4 +65,6 @@ def _layers(file: Path, inside: tuple[Path, ...]) -> list[Config]:
         )
     bases = own.pop(_BASE, [])
     below = [bases] if isinstance(bases, str) else bases
+    if not isinstance(below, list) or not all(isinstance(base, str) for base in below):
+        raise FusionLabError(f"`{_BASE}` in {file} should be the name of a file, or a list of names.")
     return [*(layer for base in below for layer in _layers(file.parent / base, (*inside, file.resolve()))), own]

@@ -3,6 +3,7 @@
 import argparse
 import re
 import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ def main(argv: list[str]) -> int:
     """Run the demo."""
     parser = argparse.ArgumentParser(prog="fusion-lab demo", description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=Path("outputs/demo"), help="folder of all results")
-    parser.add_argument("--steps", type=int, default=None, help="training steps, instead of the experiment's")
+    parser.add_argument("--steps", type=_positive, default=None, help="training steps, instead of the experiment's")
     args = parser.parse_args(argv)
     if not EXPERIMENT.is_file():
         raise FusionLabError("The demo needs the folder `experiments` beside the package: run it from a clone.")
@@ -42,7 +43,7 @@ def main(argv: list[str]) -> int:
 
     from fusion_lab.cli import trainer
 
-    shutil.rmtree(output / "run", ignore_errors=True)
+    _remove_old_run(output / "run")
     options = [f"--exp.output={output}", "--exp.name=run", f"--exp.data_root={output / 'data'}"]
     if args.steps is not None:
         options.append(f"--trainer.max_steps={args.steps}")
@@ -63,6 +64,21 @@ def main(argv: list[str]) -> int:
     _report(output / "report.html", shown)
     _closing_words(output, means(rows))
     return 0
+
+
+def _positive(text: str) -> int:
+    if not text.isdigit() or int(text) < 1:
+        raise FusionLabError(f"`--steps` should be a whole number of at least 1. Found {text}.")
+    return int(text)
+
+
+def _remove_old_run(run: Path) -> None:
+    """Make room for a new run, but only where an old one was."""
+    if not run.exists():
+        return
+    if not (run / "environment.json").is_file():
+        raise FusionLabError(f"The folder {run} is no run of ours: name another --output.")
+    shutil.rmtree(run)
 
 
 def _validation_pairs(root: Path) -> "dict[str, PairDataset]":
@@ -137,6 +153,7 @@ def _closing_words(output: Path, rows: "list[ScoreRow]") -> None:
     from rich.console import Console
     from rich.table import Table
 
+    command = sys.argv[0] if Path(sys.argv[0]).name == "fusion-lab" else "fusion-lab"
     table = Table("task", "method", *rows[0].scores, title="Mean scores on the validation pairs")
     for row in rows:
         table.add_row(row.task, row.method, *(f"{value:.3f}" for value in row.scores.values()))
@@ -146,9 +163,10 @@ def _closing_words(output: Path, rows: "list[ScoreRow]") -> None:
         f"  tita.safetensors   the network\n"
         f"  fused/             the fused validation pairs\n"
         f"  scores.csv         all scores\n"
+        f"  run/               the checkpoint, the log and the whole configuration\n"
         f"  report.html        open it in a browser: sources, fused images, zoom, scores\n\n"
         "Try next:\n"
-        f"  fusion-lab fuse A.png B.png -o fused.png --weights {output}/tita.safetensors\n"
-        "  fusion-lab fit --config experiments/tita/embedded.yaml\n"
-        "  fusion-lab --help"
+        f"  {command} fuse A.png B.png -o fused.png --weights {output}/tita.safetensors\n"
+        f"  {command} fit --config experiments/tita/embedded.yaml\n"
+        f"  {command} --help"
     )

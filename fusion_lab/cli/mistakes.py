@@ -48,6 +48,8 @@ def _unknown_key(key: str, known_keys: list[str]) -> str:
     """Name the keys that stand where an unknown one was given."""
     parent, _, name = key.rpartition(".")
     prefix = f"{parent}." if parent else ""
+    if prefix and not any(known.startswith(prefix) for known in known_keys):
+        return _unknown_key(parent, known_keys)
     siblings = {k.removeprefix(prefix).split(".")[0] for k in known_keys if k.startswith(prefix)}
     choices = sorted(siblings - {"help", "print_config", "print_shtab"})
     return _instead(f"there is no key '{key}'", name, choices)

@@ -28,17 +28,20 @@ def environment(argv: list[str]) -> dict[str, Any]:
         "fusion_lab": __version__,
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions())),
+        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions() if d.metadata["Name"])),
     }
 
 
 def _commit() -> str | None:
     """Give the commit of the source tree, marked where files differ from it; None outside a clone."""
-    here = Path(__file__).parent
+    root = Path(__file__).parents[2]
+    # Installed into the environment of another project, git would tell the commit of that one.
+    if not (root / ".git").exists():
+        return None
     try:
         described = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""],
-            cwd=here, capture_output=True, text=True, check=True, timeout=10,
+            cwd=root, capture_output=True, text=True, check=True, timeout=10,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError):
         return None

@@ -83,7 +83,7 @@ def main(command: str, argv: list[str]) -> int:
     _quieten()
 
     cli = _build(command, compose(ours.config), overrides)
-    folder = make_folder(Path(cli.trainer.default_root_dir))
+    folder = Path(cli.trainer.default_root_dir)
     checkpoint = _checkpoint(ours.ckpt_path, folder)
     if checkpoint is not None:
         _check_fit(checkpoint, cli.model.network)
@@ -93,15 +93,22 @@ def main(command: str, argv: list[str]) -> int:
         )
     elif command != "fit" and list(cli.model.network.parameters()):
         raise FusionLabError(f"Name the checkpoint to {command} with --ckpt_path; `last` is the newest of the run.")
+    make_folder(folder)
+    options: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True}
+    if command == "predict":
+        # WriteFused has written them.
+        options["return_predictions"] = False
     if command == "fit":
         if cli.trainer.is_global_zero:
             record_run(folder, cli.parser.dump(cli.config, skip_none=False), [command, *argv])
         for logger in cli.trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(cli.parser.dump(cli.config)))
     with _in_sentences(cli, checkpoint):
-        getattr(cli.trainer, command)(cli.model, cli.datamodule, ckpt_path=checkpoint, weights_only=True)
+        getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
     if command == "fit":
         print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
+    if command == "predict":
+        print(f"The fused images are in {folder / 'fused'}.")
     return 0
 
 
@@ -163,7 +170,7 @@ def _checkpoint(asked: str | None, folder: Path) -> Path | None:
         return path
     found = [*(folder / "checkpoints").glob("last*.ckpt"), *(folder / "checkpoints").glob("interrupted.ckpt")]
     if not found:
-        raise FusionLabError(f"The run {folder} has no checkpoint yet: leave --ckpt_path out to start it.")
+        raise FusionLabError(f"The run {folder} has no checkpoint yet: start it with `fit`, without --ckpt_path.")
     return max(found, key=lambda path: path.stat().st_mtime)
 
 

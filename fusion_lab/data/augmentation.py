@@ -23,6 +23,8 @@ class Augmentation:
     """
 
     def __init__(self, patch: int = 64, flips: bool = False) -> None:
+        if patch < 1:
+            raise FusionLabError(f"`patch` should be at least 1. Found `patch = {patch}`.")
         self.patch = patch
         steps: list[albumentations.BasicTransform] = [albumentations.RandomCrop(patch, patch)]
         if flips:

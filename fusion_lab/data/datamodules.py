@@ -1,5 +1,6 @@
 """The LightningDataModule that hands out all tasks together."""
 
+import signal
 import warnings
 from typing import Any
 
@@ -29,9 +30,14 @@ class TaskSamples(Dataset[Any]):
 
     def __getitem__(self, draw: Draw) -> tuple[str, Sample]:
         index = draw.index
-        for dataset in self.tasks[draw.task]:
+        datasets = self.tasks[draw.task]
+        for number, dataset in enumerate(datasets):
             if index < len(dataset):
-                return draw.task, dataset.sample(index, self.augmentation, draw.seed)
+                sample = dataset.sample(index, self.augmentation, draw.seed)
+                if len(datasets) > 1:
+                    # Several data sets may use the same names.
+                    sample["name"] = f"{number}/{sample['name']}"  # type: ignore[typeddict-item]
+                return draw.task, sample
             index -= len(dataset)
         raise IndexError(f"Task '{draw.task}' has no pair {draw.index}.")
 
@@ -58,7 +64,8 @@ class MultiTaskDataModule(LightningDataModule):
         train: The training data sets of each task.
         val: The validation data sets of each task.
         test: The test data sets of each task.
-        predict: The data sets to fuse, of each task.
+        predict: The data sets to fuse, of each task; those of ``test``, or else ``val``, unless given. In any split, a
+            task with an empty list is left out.
         batch_size: Training pairs of each task in the batch of one device.
         augmentation: What happens to training pairs.
         num_workers: Processes that read, for each loader.
@@ -79,7 +86,13 @@ class MultiTaskDataModule(LightningDataModule):
         super().__init__()
         if batch_size < 1:
             raise FusionLabError(f"`batch_size` should be at least 1. Found `batch_size = {batch_size}`.")
-        self.splits = {"train": train or {}, "val": val or {}, "test": test or {}, "predict": predict or {}}
+        splits = {"train": train, "val": val, "test": test, "predict": predict or test or val}
+        self.splits: dict[str, TaskDatasets] = {
+            split: {task: datasets for task, datasets in (tasks or {}).items() if datasets}
+            for split, tasks in splits.items()
+        }
+        # With more processes than pairs to evaluate, some have nothing to do.
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.batch_size = batch_size
         self.augmentation = augmentation or Augmentation()
         self.num_workers = num_workers
@@ -166,5 +179,11 @@ class MultiTaskDataModule(LightningDataModule):
             collate_fn=collate,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
+            worker_init_fn=_leave_ctrl_c_to_the_main_process,
             **kwargs,
         )
+
+
+def _leave_ctrl_c_to_the_main_process(worker: int) -> None:
+    """Let workers live on after Ctrl-C, which a terminal sends to all processes: the last batch needs them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

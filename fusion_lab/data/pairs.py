@@ -101,7 +101,7 @@ class PairDataset(Dataset[Sample]):
                 f"{len(missing)} pairs below {self.root} have no target of the same name "
                 f"({', '.join(missing[:_SHOWN])}): add the files or leave `target` out."
             )
-        pairs = [Pair(key, a[key], b[key], targets.get(key)) for key in sorted(a)]
+        pairs = [Pair(_spelt(key, a[key]), a[key], b[key], targets.get(key)) for key in sorted(a)]
         return pairs[: self.limit]
 
     def __len__(self) -> int:
@@ -149,6 +149,13 @@ def load_pairs(a: Path | str, b: Path | str) -> Iterator[tuple[str, Tensor, Tens
 
 def _to_float(picture: Picture) -> np.ndarray:
     return picture.luminance().astype(np.float32) / np.float32(picture.levels)
+
+
+def _spelt(key: str, path: Path) -> str:
+    """Give a name in lower case the letters that it has in a path."""
+    text = path.with_suffix("").as_posix()
+    start = text.lower().rfind(key)
+    return text[start : start + len(key)]
 
 
 def _find(root: Path, pattern: str) -> dict[str, Path]:

@@ -1,1 +1,1 @@
-"""fusion_lab.inference."""
+"""Using a network: loading it, and fusing images of any size, files and folders."""

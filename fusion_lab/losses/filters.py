@@ -29,9 +29,11 @@ def gaussian_window(size: int, sigma: float) -> Tensor:
 
     Rounded to float32 tap by tap as in the releases, whatever the images are: SSIM's variances feel the difference.
     """
-    taps = torch.tensor([math.exp(-((i - size // 2) ** 2) / (2 * sigma**2)) for i in range(size)])
-    taps = taps / taps.sum()
-    return torch.outer(taps, taps)
+    # A tensor made in inference mode could not be used in training later.
+    with torch.inference_mode(False):
+        taps = torch.tensor([math.exp(-((i - size // 2) ** 2) / (2 * sigma**2)) for i in range(size)])
+        taps = taps / taps.sum()
+        return torch.outer(taps, taps)
 
 
 def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:

@@ -57,7 +57,11 @@ class FusionModule(LightningModule):
         self.weighting = weighting or Equal()
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
-        self._metrics = MetricCollection({metric.label: metric for metric in metrics or []})
+        labels = [metric.label for metric in metrics or []]
+        if twice := {label for label in labels if labels.count(label) > 1}:
+            raise FusionLabError(f"`metrics` has several metrics called {', '.join(sorted(twice))}: keep one of each.")
+        # No compute groups: torchmetrics would merge metrics whose first values happen to be equal.
+        self._metrics = MetricCollection(dict(zip(labels, metrics or [], strict=True)), compute_groups=False)
         self.metrics = nn.ModuleDict()
 
     def configure_model(self) -> None:
@@ -86,13 +90,14 @@ class FusionModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Make the optimizer and, if there is one, its schedule."""
         parameters = list(self.network.parameters())
-        optimizer = self._make_optimizer(parameters) if self._make_optimizer else Adam(parameters, lr=2e-5)
-        if self._make_scheduler is None:
-            return optimizer
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": self._make_scheduler(optimizer), "interval": "step"},
-        }
+        try:
+            optimizer = self._make_optimizer(parameters) if self._make_optimizer else Adam(parameters, lr=2e-5)
+            if self._make_scheduler is None:
+                return optimizer
+            scheduler = self._make_scheduler(optimizer)
+        except ValueError as error:
+            raise FusionLabError(f"`optimizer` or `scheduler` has a wrong argument: {error}.") from None
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
@@ -101,9 +106,16 @@ class FusionModule(LightningModule):
     def task_terms(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
         """Give every weighted loss term, a scalar, of every task in ``batch``."""
         return {
-            task: self.objectives[task](self.network(sample["source_a"], sample["source_b"]), sample)
+            task: self._terms(task, self.network(sample["source_a"], sample["source_b"]), sample)
             for task, sample in batch.items()
         }
+
+    def _terms(self, task: str, fused: Tensor, sample: Sample) -> dict[str, Tensor]:
+        """Give the weighted loss terms of a task, in float32 at least: SSIM's variances cancel in half precision."""
+        if fused.dtype in (torch.float16, torch.bfloat16):
+            fused = fused.float()
+        with torch.autocast(fused.device.type, enabled=False):
+            return self.objectives[task](fused, sample)
 
     def task_losses(self, batch: Batch) -> dict[str, Tensor]:
         """Give the loss, a scalar, of every task in ``batch``."""
@@ -175,7 +187,7 @@ class FusionModule(LightningModule):
             sums = self._evaluated[list(self.metrics).index(task)]
             sums[0] += len(a)
             if task in self.objectives:
-                sums[1] += total(self.objectives[task](fused, sample)) * len(a)
+                sums[1] += total(self._terms(task, fused, sample)) * len(a)
             cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
 
     def _log_evaluation(self, stage: str) -> None:
@@ -188,10 +200,17 @@ class FusionModule(LightningModule):
             scores = cast(MetricCollection, self.metrics[task]).compute()
             self.log_dict({f"{stage}/{task}/{label}": score for label, score in scores.items()}, sync_dist=True)
         if trained := [task for task in seen if task in self.objectives]:
-            for task in trained:
-                self.log(f"{stage}/{task}/loss", losses[task] / counts[task], sync_dist=True)
-            mean = sum(losses[task] for task in trained) / sum(counts[task] for task in trained)
-            self.log(f"{stage}/loss", mean, sync_dist=True, prog_bar=True)
+            means = {task: losses[task] / counts[task] for task in trained}
+            for task, mean in means.items():
+                self.log(f"{stage}/{task}/loss", mean, sync_dist=True)
+            self.log(f"{stage}/loss", total(means), sync_dist=True, prog_bar=True)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take the weighting from the checkpoint only to train on: evaluation may go with any other."""
+        if self.trainer.state.fn != "fit":
+            own = {f"weighting.{name}": value for name, value in self.weighting.state_dict().items()}
+            kept = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith("weighting.")}
+            checkpoint["state_dict"] = {**kept, **own}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add how the network was built, so that the checkpoint alone is enough to fuse with."""

@@ -1,1 +1,1 @@
-"""fusion_lab.reporting."""
+"""Showing results: tables of scores and the HTML page."""

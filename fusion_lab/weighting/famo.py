@@ -59,7 +59,8 @@ class FAMO(LossWeighting):
             FusionLabError: A loss is not positive, so that its logarithm says nothing.
         """
         for task, loss in losses.items():
-            if loss <= 0:
+            # Written so that NaN, which would poison the logits for good, fails too.
+            if not loss > 0:
                 raise FusionLabError(
                     f"FAMO needs positive losses, but that of task '{task}' is {loss.item():.6g}: "
                     "add a constant to its objective or choose another weighting."

@@ -53,7 +53,7 @@ def test_training_batches_have_every_task_in_patches(root):
         assert set(tensors(batch["mff"])) == {"source_a", "source_b", "target"}
         for task, sample in batch.items():
             assert len(sample["name"]) == 2
-            assert all(name.startswith(task) for name in sample["name"])
+            assert all(name.split("/")[-1].startswith(task) for name in sample["name"])
             for tensor in tensors(sample).values():
                 assert tensor.shape == (2, 1, 16, 16)
                 assert tensor.dtype == torch.float32
@@ -63,7 +63,8 @@ def test_training_batches_have_every_task_in_patches(root):
 def test_two_data_sets_of_a_task_are_shown_one_after_the_other(root):
     batches = list(module(root).val_dataloader())
     names = [name for batch in batches for sample in batch.values() for name in sample["name"]]
-    assert names == ["ivf0", "ivf1", *(f"ivf{i}" for i in range(5)), "mff0", "mff1", "mff2"]
+    # Their numbers keep equal names apart.
+    assert names == ["0/ivf0", "0/ivf1", *(f"1/ivf{i}" for i in range(5)), "mff0", "mff1", "mff2"]
 
 
 @pytest.mark.parametrize("split", ["val", "test", "predict"])
@@ -156,3 +157,16 @@ def test_target_is_kept_only_where_all_samples_have_one():
     assert batch["mff"]["target"].shape == (2, 1, 4, 4)
     assert batch["mff"]["name"] == ["x", "x"]
     assert "target" not in batch["ivf"]
+
+
+def test_an_empty_list_leaves_a_task_out():
+    some = [PairDataset("nowhere")]
+    data = MultiTaskDataModule(train={"ivf": some, "mff": []}, test={"mef": some})
+    assert data.tasks == ["ivf"]
+    assert data.all_tasks == ["ivf", "mef"]
+
+
+def test_what_is_tested_or_validated_is_fused_unless_told_otherwise():
+    some, other = [PairDataset("some")], [PairDataset("other")]
+    assert MultiTaskDataModule(val={"ivf": some}, test={"ivf": other}).splits["predict"] == {"ivf": other}
+    assert MultiTaskDataModule(val={"ivf": some}).splits["predict"] == {"ivf": some}

@@ -33,9 +33,9 @@ def test_two_folders_are_paired_by_name_in_order(tmp_path, write):
         write(f"vi/{name}.png")
         write(f"ir/{name}.png")
     dataset = PairDataset(tmp_path, "vi", "ir")
-    assert [pair.name for pair in dataset.pairs] == ["a10", "b1", "b2"]
+    assert [pair.name for pair in dataset.pairs] == ["a10", "B1", "b2"]
     assert len(dataset) == 3
-    assert files(dataset)["b1"] == ("vi/B1.png", "ir/B1.png")
+    assert files(dataset)["B1"] == ("vi/B1.png", "ir/B1.png")
 
 
 def test_suffixes_and_letter_case_may_differ_in_a_pair(tmp_path, write):
@@ -43,7 +43,7 @@ def test_suffixes_and_letter_case_may_differ_in_a_pair(tmp_path, write):
     write("b/one.png")
     write("a/two.tif")
     write("b/TWO.bmp")
-    assert files(PairDataset(tmp_path)) == {"one": ("a/One.JPG", "b/one.png"), "two": ("a/two.tif", "b/TWO.bmp")}
+    assert files(PairDataset(tmp_path)) == {"One": ("a/One.JPG", "b/one.png"), "two": ("a/two.tif", "b/TWO.bmp")}
 
 
 def test_names_with_dots_keep_them(tmp_path, write):
@@ -97,9 +97,9 @@ def test_a_folder_for_each_scene_with_irregular_names(tmp_path, write):
     write("studio/Set/Studio_B.png")
     dataset = PairDataset(tmp_path, "{name}_A", "{name}_B")
     assert files(dataset) == {
-        "garage/garage": ("garage/Garage_A.jpg", "garage/Garage_b.png"),
-        "lighthouse": ("Lighthouse_a.png", "Lighthouse_B.png"),
-        "studio/set/studio": ("Studio/set/studio_A.png", "studio/Set/Studio_B.png"),
+        "garage/Garage": ("garage/Garage_A.jpg", "garage/Garage_b.png"),
+        "Lighthouse": ("Lighthouse_a.png", "Lighthouse_B.png"),
+        "Studio/set/studio": ("Studio/set/studio_A.png", "studio/Set/Studio_B.png"),
     }
 
 

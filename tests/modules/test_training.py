@@ -3,11 +3,14 @@
 import pytest
 import torch
 from lightning import Callback
+from PIL import Image
+from torch.optim.lr_scheduler import OneCycleLR
 
 from fusion_lab.callbacks import MeasureAgain
 from fusion_lab.data import MultiTaskDataModule
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
+from fusion_lab.losses.filters import gaussian_window
 from fusion_lab.metrics import Entropy, SpatialFrequency
 from fusion_lab.modules import TITAModule
 from fusion_lab.modules.tita import tita_objectives
@@ -165,10 +168,9 @@ def test_losses_and_scores_are_means_over_the_pairs(few, tmp_path, run, stage):
     [logged] = getattr(runner, run)(trained, source, verbose=False)
     expected = {f"{stage}/{task}/{name}" for task in TASKS for name in ("loss", "EN", "SF")} | {f"{stage}/loss"}
     assert set(logged) == expected
-    # Two pairs of one task and one of the others count by pairs.
-    shares = {"ivf": 0.5, "mff": 0.25, "mef": 0.25}
-    mean = sum(share * logged[f"{stage}/{task}/loss"] for task, share in shares.items())
-    assert logged[f"{stage}/loss"] == pytest.approx(mean, rel=1e-6)
+    # The sum over the tasks, as in training, however many pairs each has.
+    in_all = sum(logged[f"{stage}/{task}/loss"] for task in TASKS)
+    assert logged[f"{stage}/loss"] == pytest.approx(in_all, rel=1e-6)
     # Twice the same: nothing is left over from the first time.
     assert getattr(runner, run)(trained, source, verbose=False) == [logged]
     losses = []
@@ -210,3 +212,53 @@ def test_tasks_without_an_objective_are_scored_but_not_trained_on(tmp_path):
     assert logged["test/mif/EN"] > 0
     assert "test/mif/loss" not in logged
     assert logged["test/loss"] == pytest.approx(logged["test/ivf/loss"])
+
+
+def test_a_flat_first_pair_does_not_mix_up_the_metrics(tmp_path):
+    root = make_pairs(tmp_path, ivf=2)
+    for role in "ab":
+        Image.new("L", (20, 18)).save(root / "ivf" / role / "a_flat.png")
+    test_data = MultiTaskDataModule(test=pairs(root, ("ivf",)))
+    metrics = [Entropy(), SpatialFrequency()]
+    [logged] = trainer(tmp_path).test(TITAModule(Average(), metrics=metrics), test_data, verbose=False)
+    assert logged["test/ivf/SF"] > 2 * logged["test/ivf/EN"]
+
+
+def test_metrics_of_one_name_are_refused():
+    with pytest.raises(FusionLabError, match="several metrics called SF"):
+        TITAModule(Average(), metrics=[SpatialFrequency("mean"), SpatialFrequency("n")])
+
+
+def test_losses_of_half_precision_outputs_are_those_of_their_values():
+    sample = {"source_a": torch.rand(1, 1, 32, 32), "source_b": torch.rand(1, 1, 32, 32)}
+    trained = TITAModule(Average())
+    plain = trained.task_losses({"mef": sample})["mef"]
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = trained.task_losses({"mef": sample})["mef"]
+    assert mixed.dtype == torch.float32
+    assert mixed.item() == pytest.approx(plain.item(), rel=1e-5)
+
+
+def test_training_goes_on_after_a_validation_in_the_same_process(root, few, tmp_path):
+    gaussian_window.cache_clear()
+    tiny = module()
+    trainer(tmp_path).validate(tiny, data(root, few), verbose=False)
+    fit = trainer(tmp_path, max_steps=1, limit_val_batches=0)
+    fit.fit(tiny, data(root, few))
+    assert fit.global_step == 1
+
+
+def test_a_checkpoint_is_evaluated_with_any_weighting(root, few, tmp_path):
+    fit = trainer(tmp_path, max_steps=1, limit_val_batches=0, callbacks=[MeasureAgain()])
+    fit.fit(module(FAMO()), data(root, few))
+    fit.save_checkpoint(tmp_path / "famo.ckpt")
+    [logged] = trainer(tmp_path).validate(
+        module(Equal()), data(root, few), ckpt_path=tmp_path / "famo.ckpt", verbose=False, weights_only=True
+    )
+    assert logged["val/loss"] > 0
+
+
+def test_a_wrong_schedule_is_told(root, few, tmp_path):
+    tiny = module(scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=1.0, total_steps=-1))
+    with pytest.raises(FusionLabError, match="wrong argument"):
+        trainer(tmp_path, max_steps=1).fit(tiny, data(root, few))

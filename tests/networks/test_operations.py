@@ -126,3 +126,12 @@ def test_addition_and_multiplication_by_their_formulas():
         layer = perturbed(operation(DIM))
         operand = F.conv2d(compressed, layer.generator.weight, layer.generator.bias, padding=1)
         torch.testing.assert_close(layer(x, compressed), expected(x, operand))
+
+
+def test_both_paddings_of_the_high_pass_share_their_weights_and_differ_in_the_border_only():
+    reflected, zeros = AdaptiveFusion(6, [HighPass]), AdaptiveFusion(6, [HighPassZeroPadded])
+    zeros.load_state_dict(reflected.state_dict())
+    x, y = torch.randn(2, 1, 6, 10, 12).unbind()
+    difference = (reflected(x, y) - zeros(x, y)).abs().amax(dim=(0, 1))
+    assert difference[1:-1, 1:-1].max() == 0
+    assert difference.max() > 0

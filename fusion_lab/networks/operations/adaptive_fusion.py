@@ -18,7 +18,7 @@ class SourceOperations(nn.Module):
     def __init__(self, dim: int, operations: Sequence[type[Operation]]) -> None:
         super().__init__()
         self.compress = nn.Conv2d(dim, dim, 1)
-        self.branches = nn.ModuleDict({operation.__name__: operation(dim) for operation in operations})
+        self.branches = nn.ModuleDict({operation.parameter_name: operation(dim) for operation in operations})
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.xavier_uniform_(layer.weight)
@@ -44,7 +44,7 @@ class AdaptiveFusion(nn.Module):
 
     def __init__(self, dim: int, operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication)) -> None:
         super().__init__()
-        names = [operation.__name__ for operation in operations]
+        names = [operation.parameter_name for operation in operations]
         if not names or len(set(names)) < len(names):
             raise ValueError(f"`operations` should name one or more different branches. Found {names}.")
         self.num_operations = len(operations)

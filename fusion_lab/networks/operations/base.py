@@ -1,6 +1,7 @@
 """What every operation branch of OAF promises."""
 
 from abc import ABC, abstractmethod
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -8,10 +9,20 @@ from torch import Tensor, nn
 class Operation(nn.Module, ABC):
     """Change a map by an operand that is generated from the map itself.
 
+    Variants without other parameters may share a ``parameter_name``, so that each loads the weights of the other.
+
     Args:
         dim: Channels C of the map.
         operand_dim: Channels of the operand; as many as the map has unless given.
     """
+
+    parameter_name: ClassVar[str]
+    """The name of the branch in a state dict; that of the class unless given."""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "parameter_name" not in vars(cls):
+            cls.parameter_name = cls.__name__
 
     def __init__(self, dim: int, operand_dim: int | None = None) -> None:
         super().__init__()

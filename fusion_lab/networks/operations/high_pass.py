@@ -45,4 +45,5 @@ class HighPass(Operation):
 class HighPassZeroPadded(HighPass):
     """HPF with zeros beyond the border: what the official code computes where mmcv's CUDA operator is installed."""
 
+    parameter_name: ClassVar[str] = "HighPass"
     padding: ClassVar[str] = "constant"

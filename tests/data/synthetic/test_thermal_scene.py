@@ -3,6 +3,12 @@ import numpy as np
 import pytest
 
 from fusion_lab.data.synthetic import thermal_scene
+from fusion_lab.data.synthetic.street.daytime import DAYTIMES
+from fusion_lab.data.synthetic.street.people import paint_person
+from fusion_lab.data.synthetic.street.pinhole import PinholeCamera
+from fusion_lab.data.synthetic.street.stage import Stage
+from fusion_lab.data.synthetic.street.thermal_camera import thermograph
+from fusion_lab.data.synthetic.street.visible_camera import photograph
 from fusion_lab.data.synthetic.thermal_scene import simulate_scene
 
 SEEDS = range(6)
@@ -30,8 +36,8 @@ def test_seed_decides_everything():
 
 
 def empty_street(hour):
-    camera = thermal_scene._Camera(height=192, width=192, focal=192, centre=96, horizon=60, altitude=3)
-    stage = thermal_scene._Stage(camera, thermal_scene.DAYTIMES[hour], air=8.0, generator=np.random.default_rng(0))
+    camera = PinholeCamera(height=192, width=192, focal=192, centre=96, horizon=60, altitude=3)
+    stage = Stage(camera, DAYTIMES[hour], air=8.0, generator=np.random.default_rng(0))
     stage.colour[:] = 70
     stage.matter[:] = (10, 0.1, 1, 10)
     return stage
@@ -45,16 +51,16 @@ def contrasts(hour, smoke, paint):
             paint(stage)
         stage.generator = np.random.default_rng(1)
         opacity = np.full((192, 192), smoke, np.float32)
-        visible = thermal_scene._photograph(stage, opacity).mean(axis=2)
+        visible = photograph(stage, opacity).mean(axis=2)
         stage.generator = np.random.default_rng(1)
-        pictures.append((visible, thermal_scene._thermograph(stage, opacity).astype(float)))
+        pictures.append((visible, thermograph(stage, opacity).astype(float)))
     (visible, infrared), (visible_with, infrared_with) = pictures
     where = infrared_with - infrared > 50
     return np.abs(visible_with - visible)[where].mean(), (infrared_with - infrared)[where].mean(), where.sum()
 
 
 def person(stage):
-    thermal_scene._person(stage, 0.0, 9.0)
+    paint_person(stage, 0.0, 9.0)
 
 
 def test_people_show_in_infrared_where_the_night_hides_them():
@@ -81,8 +87,8 @@ def test_infrared_is_blind_to_writing():
     clear = np.zeros((192, 192), np.float32)
     for each in (stage, plain):
         each.generator = np.random.default_rng(1)
-    np.testing.assert_array_equal(thermal_scene._thermograph(stage, clear), thermal_scene._thermograph(plain, clear))
-    assert not np.array_equal(thermal_scene._photograph(stage, clear), thermal_scene._photograph(plain, clear))
+    np.testing.assert_array_equal(thermograph(stage, clear), thermograph(plain, clear))
+    assert not np.array_equal(photograph(stage, clear), photograph(plain, clear))
 
 
 def test_hottest_spots_are_not_the_brightest(scenes):
