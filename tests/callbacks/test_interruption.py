@@ -45,13 +45,19 @@ def command(folder):
         + f"      every_n_train_steps: {SECOND}, save_top_k: -1, enable_version_counter: false}}\n"
     )
     start = [sys.executable, "-m", "fusion_lab.cli.main", "fit", "--config", str(config)]
-    return [*start, f"--trainer.max_steps={STEPS}"]
+    return [*start, f"--trainer.max_steps={STEPS}", "--data.init_args.num_workers=1"]
 
 
 def begin(command, folder):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONUNBUFFERED": "1"}
     return subprocess.Popen(
-        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
@@ -70,7 +76,8 @@ def interrupted(folder, command):
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < until
             time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
+        # As a terminal does: to the worker processes too.
+        os.killpg(process.pid, signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
