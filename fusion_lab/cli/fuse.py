@@ -20,7 +20,9 @@ def main(argv: list[str]) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="fusion-lab fuse", description=f"{HELP.capitalize()}.", exit_on_error=False, allow_abbrev=False)
+    parser = ArgumentParser(
+        prog="fusion-lab fuse", description=f"{HELP.capitalize()}.", exit_on_error=False, allow_abbrev=False
+    )
     parser.add_argument("a", type=Path, metavar="A", help="first source, an image or a folder")
     parser.add_argument("b", type=Path, metavar="B", help="second source of the same kind")
     parser.add_argument(

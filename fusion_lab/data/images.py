@@ -21,7 +21,6 @@ _KEEPS_16_BIT = frozenset({".png", ".tif", ".tiff"})
 # What the decoders raise for broken files.
 _BROKEN = (
     OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, struct.error, cv2.error, MemoryError,
-    Image.DecompressionBombError,
 )  # fmt: skip
 
 Pixels = NDArray[Any]
@@ -111,6 +110,11 @@ def read_picture(path: Path) -> Picture:
     except UnidentifiedImageError:
         raise FusionLabError(
             f"The file {path} is not an image that can be read: give PNG, TIFF, JPEG, BMP or WebP."
+        ) from None
+    except Image.DecompressionBombError:
+        raise FusionLabError(
+            f"The image {path} has more pixels than Pillow reads by default: cut it into parts, or raise "
+            "`PIL.Image.MAX_IMAGE_PIXELS` in Python."
         ) from None
     except _BROKEN as error:
         raise FusionLabError(f"The image {path} is broken ({error}): replace the file.") from None

@@ -17,7 +17,7 @@ class FusionNetwork(nn.Module, ABC):
     test_padding: ClassVar[int] = 0
     """Before a whole image is fused, its sides grow to the next larger multiple of this (0: not at all)."""
 
-    bytes_per_pixel: ClassVar[int] = 64
+    bytes_per_pixel: int = 64
     """Peak memory of a float32 forward pass on a CPU without gradients, in bytes per pixel of one source."""
 
     init_args: dict[str, Any]

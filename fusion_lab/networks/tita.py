@@ -157,7 +157,6 @@ class TITA(FusionNetwork):
     """
 
     test_padding: ClassVar[int] = 8
-    bytes_per_pixel: ClassVar[int] = 14_500
 
     def __init__(
         self,
@@ -177,6 +176,8 @@ class TITA(FusionNetwork):
         if embed_dim % num_heads:
             raise ValueError(f"`embed_dim` should be a multiple of `num_heads`. Found {embed_dim} and {num_heads}.")
         self.window_size = window_size
+        # Measured with the official width; features and attention maps grow with it.
+        self.bytes_per_pixel = 14_500 * max(embed_dim, 60) // 60
 
         def rates(num_blocks: int) -> list[float]:
             return torch.linspace(0, drop_path, num_blocks, dtype=torch.float64).tolist()

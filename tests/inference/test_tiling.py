@@ -84,7 +84,7 @@ def test_tiled_tita_is_close_to_the_whole():
     a, b = sources(70, 90)
     network = TITA(12, 2, num_extraction_blocks=1, num_interaction_blocks=2, num_reconstruction_blocks=1)
     whole = fuse_luminance(network, a, b)
-    tiled = fuse_luminance(network, a, b, TITA.bytes_per_pixel * 48 * 48 / 2**30)
+    tiled = fuse_luminance(network, a, b, network.bytes_per_pixel * 48 * 48 / 2**30)
     assert (tiled - whole).abs().mean() < 0.1 * whole.std()
 
 
