@@ -47,7 +47,7 @@ def main(argv: list[str]) -> int:
     options = [f"--exp.output={output}", "--exp.name=run", f"--exp.data_root={output / 'data'}"]
     if args.steps is not None:
         options.append(f"--trainer.max_steps={args.steps}")
-    print("1/3  Training TITA on the embedded data")
+    print("1/3  Training TITA on the embedded data", flush=True)
     trainer.main("fit", ["--config", str(EXPERIMENT), *options])
 
     from fusion_lab.inference.weights import load_network, save_network
@@ -57,7 +57,7 @@ def main(argv: list[str]) -> int:
     weights = output / "tita.safetensors"
     network = load_network(output / "run" / "checkpoints" / "last.ckpt")
     save_network(network, weights)
-    print("2/3  Fusing and scoring the validation pairs")
+    print("2/3  Fusing and scoring the validation pairs", flush=True)
     rows, shown = _fuse_and_score(output, {"TITA": network, "Average": Average()})
     write_scores(output / "scores.csv", [*rows, *means(rows)])
     print("3/3  Writing the report")
