@@ -89,11 +89,12 @@ def test_fit_leaves_its_configuration_environment_log_and_checkpoint(run, checkp
     assert names == {"config.yaml", "environment.json", "log", "checkpoints"}
 
 
-def test_saved_configuration_gives_the_same_run(run, checkpoint, tmp_path, capsys):
+def test_saved_configuration_gives_the_same_run(run, checkpoint, tmp_path):
     saved = tmp_path / "again.yaml"
     # Paths are resolved in it: the second run goes elsewhere.
     saved.write_text((run / "config.yaml").read_text().replace(str(run.parent), str(tmp_path)))
-    assert main(["fit", "--config", str(saved)]) == 0, capsys.readouterr().err
+    # A process of its own like the first: with another number of threads, rounding differs.
+    fusion_lab("fit", "--config", saved, cwd=tmp_path)
     again = tmp_path / "tiny"
     first, second = (torch.load(path, weights_only=True) for path in (checkpoint, again / "checkpoints" / "last.ckpt"))
     assert first["state_dict"].keys() == second["state_dict"].keys()
