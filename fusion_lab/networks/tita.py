@@ -152,8 +152,8 @@ class TITA(FusionNetwork):
         drop_path: Stochastic depth of the last block of a stage; it grows linearly from 0.
         pixel_attention: The pixel attention inside the cross blocks.
         operations: The operation branches of OAF.
-        recompute: Compute the activations inside the blocks again in the backward pass instead of keeping them: a
-            fraction of the memory for about a third more time, and the same gradients.
+        recompute: Compute the activations inside the blocks again in the backward pass instead of keeping them:
+            about half the memory for about a third more time, and the same gradients.
     """
 
     test_padding: ClassVar[int] = 8
