@@ -170,8 +170,8 @@ def test_every_stored_stage_of_every_case(golden, network, case):
         padded = (pad_to_next_multiple(source, 8) for source in (source_a, source_b))
         ours["out_testpad"] = network(*padded)[..., :height, :width]
     for name, expected in stored.items():
-        # OAF's products reach 13, where float32 itself is coarser.
-        tolerance = max(2e-5, 3e-6 * expected.abs().max().item())
+        # The products of MUL reach 13: there the stored float32 values are themselves 2.2e-5 from those in float64.
+        tolerance = 4e-5 if name.endswith(("oaf_A_mul", "oaf_B_mul", "oaf_A_mul_s4", "oaf_B_mul_s4")) else 2e-5
         difference = (ours[name] - expected).abs().max().item()
         assert difference <= tolerance, name
 
