@@ -18,12 +18,37 @@ from torch import Tensor
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.networks.checkpoints import from_official_tita, is_official_tita
+from fusion_lab.networks.checkpoints import (
+    from_official_swinfusion,
+    from_official_tita,
+    is_official_swinfusion,
+    is_official_tita,
+)
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "tita.safetensors"
 """The network that comes with the package."""
 
-_OFFICIAL_TITA = {"class_path": "fusion_lab.networks.tita.TITA", "init_args": {}}
+_OFFICIAL = (
+    (
+        "official TITA checkpoint",
+        is_official_tita,
+        from_official_tita,
+        {"class_path": "fusion_lab.networks.tita.TITA", "init_args": {}},
+    ),
+    (
+        "official SwinFusion checkpoint",
+        is_official_swinfusion,
+        from_official_swinfusion,
+        {
+            "class_path": "fusion_lab.networks.tita.TITA",
+            "init_args": {
+                "pixel_attention": None,
+                "arrangement": ["intra", "intra", "inter", "inter"],
+                "operations": [],
+            },
+        },
+    ),
+)
 _LIGHTNING_PREFIX = "network."
 _SHOWN = 5
 
@@ -235,17 +260,19 @@ def _lightning(path: Path, content: dict[str, Any]) -> StoredNetwork:
 
 def _official(path: Path, content: dict[str, Any]) -> StoredNetwork:
     state = content["params"] if isinstance(content.get("params"), dict) else content
-    if not is_official_tita(state):
+    found = next(((kind, rename, network) for kind, fits, rename, network in _OFFICIAL if fits(state)), None)
+    if found is None:
         raise FusionLabError(
             f"The weights {path} are of another network: they hold {_some(state)}, which is neither a "
-            "network of fusion_lab nor an official TITA checkpoint."
+            f"network of fusion_lab nor an {' or '.join(kind for kind, *_ in _OFFICIAL)}."
         )
     strange = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
     if strange:
         raise FusionLabError(f"The weights {path} hold more than tensors: {_some(strange)}.")
-    origins = {name: key for key, tensor in state.items() for name in from_official_tita({key: tensor})}
+    kind, rename, description = found
+    origins = {name: key for key, tensor in state.items() for name in rename({key: tensor})}
     dropped = [key for key in state if key not in set(origins.values())]
-    return StoredNetwork("official TITA checkpoint", _OFFICIAL_TITA, from_official_tita(state), origins, dropped)
+    return StoredNetwork(kind, description, rename(state), origins, dropped)
 
 
 def _compare(network: FusionNetwork, stored: StoredNetwork, path: Path) -> ConversionReport:

@@ -1,11 +1,11 @@
 """From the names in official checkpoints to ours: one rename table for each release."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from torch import Tensor
 
-# Swin blocks, the same in all of TITA and in SwinFusion.
+# TITA is built on SwinFusion, whose names it kept.
 _BLOCK_NAMES = [
     (r"relative_position_bias_table$", "bias_table"),
     (r"\.attn_A\.", ".attention.0."),
@@ -20,7 +20,7 @@ _BLOCK_NAMES = [
     (r"\.fc2\.", ".2."),
 ]
 
-_TITA_NAMES = [
+_COMMON_NAMES = [
     (r"^conv_first1_A\.", "shallow.0."),
     (r"^conv_first2_A\.", "shallow.2."),
     (r"^patch_embed\.norm\.", "embed_norm."),
@@ -32,6 +32,13 @@ _TITA_NAMES = [
     (r"^norm_Re\.", "reconstruction.norm."),
     (r"^norm_Fusion_A\.", "interaction.norm_a."),
     (r"^norm_Fusion_B\.", "interaction.norm_b."),
+    (r"^conv_last1\.", "head.0."),
+    (r"^conv_last2\.", "head.2."),
+    (r"^conv_last3\.", "head.4."),
+    *_BLOCK_NAMES,
+]
+
+_TITA_NAMES = [
     (r"\.cross_attn_0_to_1\.", ".pixel_attention.attention_a."),
     (r"\.cross_attn_1_to_0\.", ".pixel_attention.attention_b."),
     (r"\.out_proj\.", ".projection."),
@@ -45,14 +52,18 @@ _TITA_NAMES = [
     (r"\.ahpf_generator\.0\.", ".branches.HighPass.generator."),
     (r"\.residual_generator\.0\.", ".branches.Addition.generator."),
     (r"\.weight_generator\.0\.", ".branches.Multiplication.generator."),
-    (r"^conv_last1\.", "head.0."),
-    (r"^conv_last2\.", "head.2."),
-    (r"^conv_last3\.", "head.4."),
-    *_BLOCK_NAMES,
+    *_COMMON_NAMES,
 ]
+
+_SWINFUSION_NAMES = [
+    (r"^conv_after_body_Fusion\.", "adaptation.convolution."),
+    *_COMMON_NAMES,
+]
+
 # Buffers that follow from the architecture, and two convolutions that the official forward pass never calls.
-_TITA_UNUSED = re.compile(r"attn_mask$|relative_position_index$|hamming_highpass$|^conv_first[12]_B\.")
-_TITA_BLOCKS_PER_GROUP = 4
+_UNUSED = re.compile(r"attn_mask$|relative_position_index$|hamming_highpass$|^conv_first[12]_B\.")
+_FUSION_BLOCK = re.compile(r"^layers_Fusion\.(\d+)\.residual_group(_A|_B|)\.blocks\.(\d+)\.")
+_BLOCKS_PER_GROUP = 4
 
 
 def is_official_tita(state: Mapping[str, Tensor]) -> bool:
@@ -60,21 +71,48 @@ def is_official_tita(state: Mapping[str, Tensor]) -> bool:
     return "fafb_A.channel_compressor.weight" in state
 
 
+def is_official_swinfusion(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether the tensors are named as in SwinFusion's release."""
+    return "conv_after_body_Fusion.weight" in state
+
+
 def from_official_tita(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Rename the tensors of an official TITA checkpoint to those of `TITA`.
 
     Names that the release does not have are kept, so that loading reports them as unexpected.
     """
+
+    def block(match: re.Match[str]) -> str:
+        return f"interaction.blocks.{int(match[1]) * _BLOCKS_PER_GROUP + int(match[3])}."
+
+    return _rename(state, block, _TITA_NAMES)
+
+
+def from_official_swinfusion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an official SwinFusion checkpoint to those of `TITA` as SwinFusion builds it.
+
+    That is without pixel attention and operations, two intra-domain blocks before every two inter-domain ones. Names
+    that the release does not have are kept, so that loading reports them as unexpected.
+    """
+
+    def block(match: re.Match[str]) -> str:
+        group, stream, number = int(match[1]) * _BLOCKS_PER_GROUP, match[2], int(match[3])
+        if stream:
+            return f"interaction.blocks.{group + number}.streams.{('_A', '_B').index(stream)}."
+        return f"interaction.blocks.{group + _BLOCKS_PER_GROUP // 2 + number}."
+
+    return _rename(state, block, _SWINFUSION_NAMES)
+
+
+def _rename(
+    state: Mapping[str, Tensor], block: Callable[[re.Match[str]], str], names: list[tuple[str, str]]
+) -> dict[str, Tensor]:
     converted: dict[str, Tensor] = {}
     for official, tensor in state.items():
-        if _TITA_UNUSED.search(official):
+        if _UNUSED.search(official):
             continue
-        name = re.sub(
-            r"^layers_Fusion\.(\d+)\.residual_group\.blocks\.(\d+)\.",
-            lambda m: f"interaction.blocks.{int(m[1]) * _TITA_BLOCKS_PER_GROUP + int(m[2])}.",
-            official,
-        )
-        for pattern, ours in _TITA_NAMES:
+        name = _FUSION_BLOCK.sub(block, official)
+        for pattern, ours in names:
             name = re.sub(pattern, ours, name)
         converted.update(_split(name, tensor))
     return converted

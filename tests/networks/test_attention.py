@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from fusion_lab.networks.attention import IPA, WindowAttention
+from fusion_lab.networks.attention import IPA, PA, WindowAttention
 from fusion_lab.networks.attention.pixel import TwoKeyAttention
 from fusion_lab.networks.layers.windows import partition
 
@@ -43,19 +43,24 @@ def test_two_key_attention_is_multi_head_attention_over_two_tokens(dim, heads):
     torch.testing.assert_close(actual.flatten(0, 2), expected[:, 0], atol=1e-12, rtol=1e-12)
 
 
-def test_ipa_follows_its_formula():
+@pytest.mark.parametrize("kind", [IPA, PA])
+def test_pixel_attention_follows_its_formula(kind):
     dim = 6
-    ipa = perturb(IPA(dim, 2))
+    module = perturb(kind(dim, 2))
     x, y = torch.randn(2, 1, 2, 3, dim, dtype=torch.float64).unbind()
-    new_x, new_y = ipa(x, y)
+    new_x, new_y = module(x, y)
     for own, other, attention, row, actual in (
-        (x, y, ipa.attention_a, 0, new_x),
-        (y, x, ipa.attention_b, 1, new_y),
+        (x, y, module.attention_a, 0, new_x),
+        (y, x, module.attention_b, 1, new_y),
     ):
-        hidden = nn.functional.gelu(ipa.discriminator[0](torch.cat([own, other], dim=-1)))
-        score = ipa.discriminator[2](hidden).softmax(dim=-1)
-        keys = (ipa.noise1[row] + own * (1 - score), ipa.noise2[row] + own * (1 + score))
-        torch.testing.assert_close(actual, own + attention(own, keys, (own, other)))
+        hidden = nn.functional.gelu(module.discriminator[0](torch.cat([own, other], dim=-1)))
+        score = module.discriminator[2](hidden).softmax(dim=-1)
+        noise1, noise2 = module.noise1[row], module.noise2[row]
+        keys, values = {
+            IPA: ((noise1 + own * (1 - score), noise2 + own * (1 + score)), (own, other)),
+            PA: ((noise1 + own, own * score), (noise2 + own, other)),
+        }[kind]
+        torch.testing.assert_close(actual, own + attention(own, keys, values))
 
 
 def test_relation_scores_are_positive_and_sum_to_one_over_the_channels():

@@ -6,6 +6,7 @@ from torch.nn import functional as F
 
 from fusion_lab.networks.operations import Addition, HighPass, HighPassZeroPadded, Multiplication
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
+from fusion_lab.networks.operations.convolution_fusion import ConvolutionFusion
 
 DIM = 4
 ALL = (HighPass, Addition, Multiplication)
@@ -135,3 +136,22 @@ def test_both_paddings_of_the_high_pass_share_their_weights_and_differ_in_the_bo
     difference = (reflected(x, y) - zeros(x, y)).abs().amax(dim=(0, 1))
     assert difference[1:-1, 1:-1].max() == 0
     assert difference.max() > 0
+
+
+@pytest.mark.parametrize("operations", [ALL, (HighPass, Addition)])
+def test_fixed_weights_are_equal_and_sum_to_one(operations):
+    fusion = perturbed(AdaptiveFusion(DIM, operations, dynamic_weights=False))
+    x, y = maps()
+    weights = fusion.operation_weights(x, y)
+    assert torch.equal(weights, torch.full_like(weights, 1 / (2 * len(operations))))
+    assert not any("weight_generator" in name for name in fusion.state_dict())
+    branches = [*fusion.source_a(x), *fusion.source_b(y)]
+    torch.testing.assert_close(fusion(x, y), sum(branches) / len(branches))
+
+
+def test_convolution_fusion_by_its_formula():
+    fusion = perturbed(ConvolutionFusion(DIM))
+    x, y = maps()
+    layer = fusion.convolution
+    expected = F.conv2d(torch.cat([x, y], dim=1), layer.weight, layer.bias, padding=1)
+    torch.testing.assert_close(fusion(x, y), F.leaky_relu(expected, 0.2))

@@ -3,10 +3,10 @@ import torch
 
 from fusion_lab.networks import TITA
 from fusion_lab.networks.attention import IPA
+from fusion_lab.networks.interaction import InterBlock
 from fusion_lab.networks.layers.drop_path import DropPath
 from fusion_lab.networks.layers.padding import pad_to_multiple
 from fusion_lab.networks.operations import Addition, HighPass
-from fusion_lab.networks.tita import CrossBlock
 
 SMALL = {
     "embed_dim": 12,
@@ -33,14 +33,10 @@ def test_parameter_count_is_that_of_the_release_without_its_dead_ones(official):
 
 def test_parameter_count_of_every_part(official):
     assert {name: size(part) for name, part in official.parts().items()} == {
-        "shallow": 300 + 16_260,
-        "embed_norm": 120,
-        "extraction_a": 123_240 + 120,
-        "extraction_b": 123_240 + 120,
+        "extraction": 300 + 16_260 + 120 + 2 * (123_240 + 120),
         "interaction": 816_480 + 240,
         "adaptation": 7_626 + 2 * 73_449,
-        "reconstruction": 123_240 + 120,
-        "head": 20_431,
+        "reconstruction": 123_240 + 120 + 20_431,
     }
     assert [size(block) for block in official.extraction_a.blocks] == [30_810] * 4
     assert [size(block) for block in official.interaction.blocks] == [102_060] * 8
@@ -89,10 +85,10 @@ def test_sources_share_the_shallow_layers_but_not_the_extraction(official):
 
 
 @pytest.mark.parametrize("shift", [0, 4])
-def test_cross_block_treats_both_streams_alike(shift):
+def test_inter_block_treats_both_streams_alike(shift):
     """With equal parameters for both, swapping what goes in swaps what comes out."""
     torch.manual_seed(0)
-    block = CrossBlock(12, 2, 8, shift, 2.0, 0.0, IPA).double().eval()
+    block = InterBlock(12, 2, 8, shift, 2.0, 0.0, IPA).double().eval()
     pixel_attention = block.pixel_attention
     with torch.no_grad():
         for pair in (block.norm1, block.attention, block.norm2, block.mlp):

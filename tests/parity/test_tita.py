@@ -126,7 +126,7 @@ def head_mean_shares(attention, query, keys):
 
 
 def pixel_attention_of(network, calls):
-    """The inside of the second cross block, which is shifted, under the names of the stored tensors."""
+    """The inside of the second inter-domain block, which is shifted, under the names of the stored tensors."""
     block = "interaction.blocks.1"
     discriminator = calls[f"{block}.pixel_attention.discriminator"]
     inside = {

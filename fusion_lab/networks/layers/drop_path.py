@@ -24,3 +24,8 @@ class DropPath(nn.Module):
         keep = 1 - self.rate
         mask = torch.empty(x.shape[0], *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
         return x * mask / keep
+
+
+def drop_path_rates(num_blocks: int, last: float) -> list[float]:
+    """Let stochastic depth grow linearly from 0 to ``last``."""
+    return torch.linspace(0, last, num_blocks, dtype=torch.float64).tolist()

@@ -35,14 +35,20 @@ class AdaptiveFusion(nn.Module):
     """OAF: operation branches on both sources, added with weights that the sources decide (TITA, ICCV 2025).
 
     The weights are one softmax over all (source, operation) pairs of an MLP on the globally pooled sources: one set
-    for each image, not for each pixel.
+    for each image, not for each pixel. Fixed equal weights are there to compare with.
 
     Args:
         dim: Channels C.
         operations: The operation branches, each applied to both sources.
+        dynamic_weights: Let the sources decide; otherwise every branch of either source has the same weight.
     """
 
-    def __init__(self, dim: int, operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication)) -> None:
+    def __init__(
+        self,
+        dim: int,
+        operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication),
+        dynamic_weights: bool = True,
+    ) -> None:
         super().__init__()
         names = [operation.parameter_name for operation in operations]
         if not names or len(set(names)) < len(names):
@@ -50,10 +56,13 @@ class AdaptiveFusion(nn.Module):
         self.num_operations = len(operations)
         self.source_a = SourceOperations(dim, operations)
         self.source_b = SourceOperations(dim, operations)
-        self.weight_generator = multi_layer_perceptron(2 * dim, dim, 2 * len(operations))
+        self.weight_generator = multi_layer_perceptron(2 * dim, dim, 2 * len(operations)) if dynamic_weights else None
 
     def operation_weights(self, x: Tensor, y: Tensor) -> Tensor:
         """Give the weights ``(B, 2, operations)`` of each source's branches; they sum to 1 over both."""
+        if self.weight_generator is None:
+            count = 2 * self.num_operations
+            return x.new_full((len(x), 2, self.num_operations), 1 / count)
         pooled = torch.cat([x, y], dim=1).mean(dim=(-2, -1))
         return self.weight_generator(pooled).softmax(dim=-1).unflatten(-1, (2, self.num_operations))
 
