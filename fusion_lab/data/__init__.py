@@ -3,7 +3,6 @@
 from fusion_lab.data.augmentation import Augmentation
 from fusion_lab.data.datamodules import MultiTaskDataModule
 from fusion_lab.data.embedded_pairs import EmbeddedPairs
-from fusion_lab.data.mixing import EqualMixing
 from fusion_lab.data.pairs import PairDataset
 
-__all__ = ["Augmentation", "EmbeddedPairs", "EqualMixing", "MultiTaskDataModule", "PairDataset"]
+__all__ = ["Augmentation", "EmbeddedPairs", "MultiTaskDataModule", "PairDataset"]

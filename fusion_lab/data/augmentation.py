@@ -1,6 +1,7 @@
 """Paired augmentation: whatever happens to one source happens to the other."""
 
 import os
+from collections.abc import Callable
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from fusion_lab.errors import FusionLabError
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
 import albumentations
+
+Transform = Callable[[dict[str, np.ndarray], int, str], dict[str, np.ndarray]]
+"""Changes the images ``(H, W)`` of a pair, given a seed and the name of the pair."""
 
 
 class Augmentation:
@@ -49,3 +53,20 @@ class Augmentation:
         renamed = {"image" if key == "source_a" else key: image for key, image in images.items()}
         augmented = self._compose(**renamed)
         return {key: augmented["image" if key == "source_a" else key] for key in images}
+
+
+class CentreCrop:
+    """The centre of every image, at most ``size`` pixels a side.
+
+    Args:
+        size: The longest side in pixels.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def __call__(self, images: dict[str, np.ndarray], seed: int, name: str) -> dict[str, np.ndarray]:
+        """Crop the images ``(H, W)`` of one pair; nothing is random."""
+        height, width = next(iter(images.values())).shape
+        top, left = max(0, height - self.size) // 2, max(0, width - self.size) // 2
+        return {key: image[top : top + self.size, left : left + self.size] for key, image in images.items()}

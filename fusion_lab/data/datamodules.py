@@ -8,8 +8,8 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
 
-from fusion_lab.data.augmentation import Augmentation
-from fusion_lab.data.mixing import Draw, EqualMixing
+from fusion_lab.data.augmentation import Augmentation, CentreCrop, Transform
+from fusion_lab.data.mixing import Draw, Equal, MixedBatches, Mixing
 from fusion_lab.data.pairs import PairDataset
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Batch, Sample
@@ -20,7 +20,7 @@ TaskDatasets = dict[str, list[PairDataset]]
 class TaskSamples(Dataset[Any]):
     """The samples of several tasks, each task a row of data sets, asked for by `Draw`."""
 
-    def __init__(self, tasks: TaskDatasets, augmentation: Augmentation | None) -> None:
+    def __init__(self, tasks: TaskDatasets, augmentation: Transform | None) -> None:
         self.tasks = tasks
         self.augmentation = augmentation
 
@@ -66,10 +66,12 @@ class MultiTaskDataModule(LightningDataModule):
         test: The test data sets of each task.
         predict: The data sets to fuse, of each task; those of ``test``, or else ``val``, unless given. In any split, a
             task with an empty list is left out.
-        batch_size: Training pairs of each task in the batch of one device.
+        batch_size: Training pairs of each task in the batch of one device, on average where shares differ.
         augmentation: What happens to training pairs.
+        val_crop: Validate on the centres of the pairs, at most so many pixels a side; on whole pairs unless given.
         num_workers: Processes that read, for each loader.
         seed: Seed of the order and the augmentation.
+        mixing: The share of each task in the training batches; equal unless given.
     """
 
     def __init__(
@@ -80,8 +82,10 @@ class MultiTaskDataModule(LightningDataModule):
         predict: TaskDatasets | None = None,
         batch_size: int = 8,
         augmentation: Augmentation | None = None,
+        val_crop: int | None = None,
         num_workers: int = 0,
         seed: int = 0,
+        mixing: Mixing | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -94,9 +98,13 @@ class MultiTaskDataModule(LightningDataModule):
         # With more processes than pairs to evaluate, some have nothing to do.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.batch_size = batch_size
+        if val_crop is not None and val_crop < 1:
+            raise FusionLabError(f"`val_crop` should be at least 1. Found `val_crop = {val_crop}`.")
         self.augmentation = augmentation or Augmentation()
+        self.val_crop = val_crop
         self.num_workers = num_workers
         self.seed = seed
+        self.mixing = mixing or Equal()
         self._place = (0, 0)
 
     @property
@@ -115,31 +123,26 @@ class MultiTaskDataModule(LightningDataModule):
             dataset.prepare()
 
     def setup(self, stage: str) -> None:
-        """Find all pairs of the stage, so that what is missing is told before anything starts."""
+        """Find all pairs of the stage and mix them, so that what is missing is told before anything starts."""
         splits = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, (stage,))
         if not self.splits[splits[0]]:
             raise FusionLabError(f"The configuration names no data to {stage}: set `data.init_args.{splits[0]}`.")
         for split in splits:
             TaskSamples(self.splits[split], None).sizes()
+        if stage == "fit":
+            self._mixed_batches()
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Give mixed batches of random crops."""
         samples = TaskSamples(self.splits["train"], self.augmentation)
-        trainer = self.trainer
-        sampler = EqualMixing(
-            samples.sizes(),
-            self.batch_size,
-            self.seed,
-            rank=trainer.global_rank if trainer else 0,
-            world_size=trainer.world_size if trainer else 1,
-        )
+        sampler = self._mixed_batches()
         sampler.resume(*self._place)
         self._place = (0, 0)
         return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Give the validation pairs whole, one a batch."""
-        return self._whole("val")
+        """Give the validation pairs, or their centres, one a batch."""
+        return self._whole("val", CentreCrop(self.val_crop) if self.val_crop else None)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """Give the test pairs whole, one a batch."""
@@ -165,8 +168,19 @@ class MultiTaskDataModule(LightningDataModule):
     def _datasets(self) -> list[PairDataset]:
         return [d for split in self.splits.values() for datasets in split.values() for d in datasets]
 
-    def _whole(self, split: str) -> DataLoader[Any]:
-        samples = TaskSamples(self.splits[split], None)
+    def _mixed_batches(self) -> MixedBatches:
+        sizes, trainer = TaskSamples(self.splits["train"], None).sizes(), self.trainer
+        return MixedBatches(
+            sizes,
+            self.mixing.shares(sizes),
+            self.batch_size,
+            self.seed,
+            rank=trainer.global_rank if trainer else 0,
+            world_size=trainer.world_size if trainer else 1,
+        )
+
+    def _whole(self, split: str, crop: CentreCrop | None = None) -> DataLoader[Any]:
+        samples = TaskSamples(self.splits[split], crop)
         draws = [Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)]
         if self.trainer:
             draws = draws[self.trainer.global_rank :: self.trainer.world_size]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusion_lab.data.augmentation import Augmentation
+from fusion_lab.data.augmentation import Transform
 from fusion_lab.data.images import IMAGE_SUFFIXES, Picture, read_picture
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Sample
@@ -110,7 +110,7 @@ class PairDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         return self.sample(index, None, 0)
 
-    def sample(self, index: int, augmentation: Augmentation | None, seed: int) -> Sample:
+    def sample(self, index: int, augmentation: Transform | None, seed: int) -> Sample:
         """Read one pair as luminance ``(1, H, W)`` in [0, 1], after an augmentation drawn from ``seed``."""
         pair = self.pairs[index]
         a, b = pair.read()

@@ -17,7 +17,8 @@ class FAMO(LossWeighting):
 
     With logits ``xi``, ``z = softmax(xi)`` and ``D_i = loss_i + 1e-8``, the minimised loss is ``sum_i (z_i / c) ln
     D_i`` with ``c = sum_i z_i / D_i`` held constant: gradient weights ``(z_i / D_i) / c`` that sum to 1. After the step
-    the logits follow ``J_softmax^T (ln D_before - ln D_after)`` by an Adam of their own.
+    the logits follow ``J_softmax^T (ln D_before - ln D_after)`` by an Adam of their own. Tasks that a batch does not
+    have take no part in its softmax.
 
     The papers write plain gradient descent with decay; both releases use Adam with the decay added to the gradient.
 
@@ -37,13 +38,12 @@ class FAMO(LossWeighting):
         super().__init__()
         self.lr = lr
         self.weight_decay = weight_decay
-        self.tasks: list[str] = []
 
     def setup(self, tasks: list[str]) -> None:
         """Start all tasks at equal weight, unless they were set up already."""
         if self.tasks == tasks:
             return
-        self.tasks = tasks
+        super().setup(tasks)
         for name in ("logits", "exp_avg", "exp_avg_sq"):
             self.register_buffer(name, torch.zeros(len(tasks)))
         self.register_buffer("steps", torch.zeros(()))
@@ -65,20 +65,22 @@ class FAMO(LossWeighting):
                     f"FAMO needs positive losses, but that of task '{task}' is {loss.item():.6g}: "
                     "add a constant to its objective or choose another weighting."
                 )
-        shifted = torch.stack([losses[task] for task in self.tasks]) + _EPSILON
-        weights = self.task_weights().to(shifted.dtype)
+        present = self._present(losses)
+        shifted = self._stack(losses, present) + _EPSILON
+        weights = self.logits[present].softmax(dim=0).to(shifted.dtype)
         constant = (weights / shifted.detach()).sum()
         return (weights / constant * shifted.log()).sum()
 
     @torch.no_grad()
     def update(self, before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
         """Move the logits by one Adam step; returns the new weight and logit of each task."""
+        present = self._present(before)
         log_before, log_after = (
-            torch.stack([losses[task] for task in self.tasks]).to(self.logits.dtype).add(_EPSILON).log()
-            for losses in (before, after)
+            self._stack(losses, present).to(self.logits.dtype).add(_EPSILON).log() for losses in (before, after)
         )
-        weights, fall = self.task_weights(), log_before - log_after
-        gradient = weights * (fall - (weights * fall).sum())
+        weights, fall = self.logits[present].softmax(dim=0), log_before - log_after
+        gradient = torch.zeros_like(self.logits)
+        gradient[present] = weights * (fall - (weights * fall).sum())
         adam(
             [self.logits], [gradient], [self.exp_avg], [self.exp_avg_sq], [], [self.steps],
             amsgrad=False, beta1=0.9, beta2=0.999, lr=self.lr, weight_decay=self.weight_decay, eps=1e-8, maximize=False,
@@ -88,3 +90,9 @@ class FAMO(LossWeighting):
             **{f"weight/{task}": weight for task, weight in zip(self.tasks, weights, strict=True)},
             **{f"logit/{task}": logit for task, logit in zip(self.tasks, self.logits, strict=True)},
         }
+
+    def _present(self, losses: dict[str, Tensor]) -> list[int]:
+        return [index for index, task in enumerate(self.tasks) if task in losses]
+
+    def _stack(self, losses: dict[str, Tensor], present: list[int]) -> Tensor:
+        return torch.stack([losses[self.tasks[index]] for index in present])

@@ -3,11 +3,15 @@ import pytest
 import torch
 from PIL import Image
 
+from fusion_lab.callbacks import Checkpoints
 from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset
 from fusion_lab.data.datamodules import collate
+from fusion_lab.data.mixing import Equal, Proportional, Shares, Temperature
 from fusion_lab.errors import FusionLabError
+from tests import tiny
 
 COUNTS = {"ivf": 5, "mff": 3}
+MIXINGS = [Equal(), Proportional(), Temperature(2), Shares({"ivf": 2, "mff": 1})]
 
 
 @pytest.fixture(scope="module")
@@ -102,19 +106,97 @@ def test_seed_decides_batches_whatever_happened_before(root):
     assert not torch.equal(first[0]["ivf"]["source_a"], other[0]["ivf"]["source_a"])
 
 
+def test_shares_are_equal_unless_told_otherwise(root):
+    assert_same(list(module(root).train_dataloader()), list(module(root, mixing=Equal()).train_dataloader()))
+
+
+@pytest.mark.parametrize(
+    ("mixing", "counts"),
+    [
+        # One pool of 7 and 3 pairs, passed once but for two pairs.
+        (Proportional(), [(3, 1), (3, 1)]),
+        # Shares of 0.604 and 0.396.
+        (Temperature(2), [(2, 2), (3, 1), (2, 2)]),
+        (Shares({"mff": 3, "ivf": 1}), [(1, 3)] * 7),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_tasks_have_their_shares(root, mixing, counts):
+    data = module(root, mixing=mixing)
+    data.setup("fit")
+    batches = list(data.train_dataloader())
+    assert [(len(batch["ivf"]["name"]), len(batch["mff"]["name"])) for batch in batches] == counts
+    # Validation is of all pairs, whatever the shares.
+    assert len(data.val_dataloader()) == 10
+
+
+def test_validation_may_have_other_tasks_than_the_shares(root):
+    other = {"mef": [PairDataset(root / "ivf")]}
+    data = module(root, val=other, mixing=Shares({"ivf": 2, "mff": 1}))
+    for stage in ("fit", "validate"):
+        data.setup(stage)
+    assert [list(batch) for batch in data.val_dataloader()] == [["mef"]] * 5
+
+
+@pytest.mark.parametrize(
+    ("mixing", "message"),
+    [
+        (Shares({"ivf": 1}), r"shares` lacks mff"),
+        (Shares({"ivf": 1, "mff": 1, "pan": 1}), r"shares` names pan"),
+        (Shares({"ivf": 1, "mff": 1e-12}), r"share of task 'mff', 1e-12, is too small"),
+    ],
+)
+def test_shares_that_do_not_fit_are_told_before_anything_starts(root, mixing, message):
+    with pytest.raises(FusionLabError, match=message):
+        module(root, mixing=mixing).setup("fit")
+    module(root, mixing=mixing).setup("validate")
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_epochs_differ_and_a_resumed_run_sees_the_rest(root, workers):
-    loader = module(root).train_dataloader()
+@pytest.mark.parametrize("mixing", MIXINGS, ids=lambda mixing: type(mixing).__name__)
+def test_epochs_differ_and_a_resumed_run_sees_the_rest(root, mixing, workers):
+    loader = module(root, mixing=mixing).train_dataloader()
     first = list(loader)
     loader.batch_sampler.sampler.set_epoch(1)
     second = list(loader)
     assert [s["name"] for b in first for s in b.values()] != [s["name"] for b in second for s in b.values()]
-    data = module(root, num_workers=workers)
+    data = module(root, num_workers=workers, mixing=mixing)
     data.load_state_dict({"epoch": 1, "batch": 1})
     resumed = data.train_dataloader()
     resumed.batch_sampler.sampler.set_epoch(1)
     assert_same(list(resumed), second[1:])
     assert_same(list(resumed), second)
+
+
+@pytest.fixture(scope="module")
+def uneven(tmp_path_factory):
+    return tiny.make_pairs(tmp_path_factory.mktemp("uneven"), ivf=9, mff=4, mef=2)
+
+
+@pytest.mark.parametrize(
+    ("mixing", "epoch"),
+    [
+        (Proportional(), 5),
+        (Temperature(2), 6),
+        # A batch of three has room for mff in every third or fourth.
+        (Shares({"ivf": 0.55, "mff": 0.1, "mef": 0.35}), 13),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_training_resumed_in_mid_epoch_sees_the_batches_of_an_uninterrupted_one(uneven, tmp_path, mixing, epoch):
+    def names(folder, ckpt=None, workers=0):
+        seen = tiny.Names()
+        keep = Checkpoints(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+        fit = tiny.trainer(folder, max_steps=epoch + 3, callbacks=[seen, keep], enable_checkpointing=True)
+        fit.fit(tiny.module(), tiny.data(uneven, mixing=mixing, num_workers=workers), ckpt_path=ckpt, weights_only=True)
+        assert fit.num_training_batches == epoch
+        return seen.seen
+
+    whole = names(tmp_path / "whole")
+    assert len(set(whole)) == epoch + 3
+    for step, workers in ((epoch - 2, 0), (epoch + 1, 0), (epoch + 1, 2)):
+        ckpt = tmp_path / "whole" / f"step={step}.ckpt"
+        assert names(tmp_path / f"{step}-{workers}", ckpt, workers) == whole[step:]
 
 
 @pytest.mark.parametrize("stage", ["fit", "validate", "test", "predict"])

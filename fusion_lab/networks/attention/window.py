@@ -45,7 +45,9 @@ class WindowAttention(nn.Module):
         if self.shift:
             mask = shift_mask(height, width, self.window_size, self.shift, like=bias)
             bias = bias + mask[:, None]
-        out = _attend(queries, keys, values, bias)
+        # FAMO compares a pass with gradients to one without: in training both take the same way to the same digits.
+        attend = _attend if self.training or bias.requires_grad else _attend_fused
+        out = attend(queries, keys, values, bias)
 
         windows = self.projection(out.transpose(2, 3).flatten(3))
         out = merge(windows, self.window_size, height, width)
@@ -63,14 +65,19 @@ class WindowAttention(nn.Module):
 
 
 def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Scaled dot-product attention of ``(B, windows, heads, N, d)`` with an additive bias."""
-    if not bias.requires_grad:
-        # The fused kernels take four dimensions: windows that share a bias join the batch, others the heads.
-        first = 0 if bias.ndim == 3 else 1
-        query, key, value = (x.flatten(first, first + 1) for x in (queries, keys, values))
-        mask = bias.flatten(0, -3)[None]
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view_as(queries)
-    # No fused kernel gives the bias a gradient: PyTorch's own fallback keeps three (N, N) maps, this keeps one.
+    """Scaled dot-product attention of ``(B, windows, heads, N, d)`` with an additive bias.
+
+    No fused kernel gives the bias a gradient: PyTorch's own fallback keeps three (N, N) maps, this keeps one.
+    """
     logits = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
     logits += bias
     return logits.softmax(dim=-1) @ values
+
+
+def _attend_fused(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
+    """The same by a fused kernel, without a gradient for the bias."""
+    # The kernels take four dimensions: windows that share a bias join the batch, others the heads.
+    first = 0 if bias.ndim == 3 else 1
+    query, key, value = (x.flatten(first, first + 1) for x in (queries, keys, values))
+    mask = bias.flatten(0, -3)[None]
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view_as(queries)
