@@ -25,6 +25,11 @@ class MeasureAgain(UpdatesWeighting):
             two different batches, so that their difference is noise beside what the step changed.
     """
 
+    _batches: list[Batch]
+    _before: list[Losses]
+    _last: Losses
+    _step: int
+
     def __init__(self, reuse_next_loss: bool = False) -> None:
         self.reuse_next_loss = reuse_next_loss
         self._forget()
@@ -70,10 +75,7 @@ class MeasureAgain(UpdatesWeighting):
         self._last = state_dict["last"]
 
     def _forget(self) -> None:
-        self._batches: list[Batch] = []
-        self._before: list[Losses] = []
-        self._last: Losses = {}
-        self._step = 0
+        self._batches, self._before, self._last, self._step = [], [], {}, 0
 
     def _update(self, module: FusionModule, before: Losses, after: Losses) -> None:
         """Tell the weighting about the tasks that were measured both times."""

@@ -89,7 +89,7 @@ class FusionModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and, if there is one, its schedule."""
-        parameters = list(self.network.parameters())
+        parameters = [*self.network.parameters(), *self.weighting.parameters()]
         try:
             optimizer = self._make_optimizer(parameters) if self._make_optimizer else Adam(parameters, lr=2e-5)
             if self._make_scheduler is None:
@@ -123,6 +123,8 @@ class FusionModule(LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Weigh the task losses; ``task_losses`` of the result are those before the step, without gradients."""
+        if self._begins_another_epoch():
+            self.weighting.end_epoch()
         terms = self.task_terms(batch)
         losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
         loss = self.weighting(losses)
@@ -131,6 +133,11 @@ class FusionModule(LightningModule):
             self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})
         self.log("train/loss", total(losses).detach(), prog_bar=True)
         return {"loss": loss, "task_losses": {task: value.detach() for task, value in losses.items()}}
+
+    def _begins_another_epoch(self) -> bool:
+        """Tell it from the number of batches: Lightning's own hook is left out where a run resumes at its time."""
+        done: int = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
+        return done > 0 and done % int(self.trainer.num_training_batches) == 0
 
     def _over_ranks(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give each loss its mean over all ranks as value and leave its gradient, which DDP averages.

@@ -35,7 +35,7 @@ class LossWeighting(nn.Module, ABC):
         return {}
 
     def end_epoch(self) -> None:
-        """Learn from the epoch that ends."""
+        """Learn from the epoch that has ended, before the first losses of the next."""
 
 
 def require_all(losses: dict[str, Tensor], tasks: list[str], method: str) -> None:

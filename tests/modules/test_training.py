@@ -8,15 +8,16 @@ from torch.optim.lr_scheduler import OneCycleLR
 
 from fusion_lab.callbacks import MeasureAgain
 from fusion_lab.data import MultiTaskDataModule
+from fusion_lab.data.mixing import Proportional
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses.filters import gaussian_window
 from fusion_lab.metrics import Entropy, SpatialFrequency
 from fusion_lab.modules import TITAModule
 from fusion_lab.modules.tita import tita_objectives
-from fusion_lab.networks import Average
+from fusion_lab.networks import TITA, Average
 from fusion_lab.weighting import FAMO, Equal
-from tests.tiny import TASKS, data, make_pairs, module, pairs, trainer
+from tests.tiny import NETWORK, TASKS, Names, data, make_pairs, module, pairs, trainer
 
 STEPS = 5
 LR = 1e-3
@@ -93,6 +94,96 @@ def test_famo_is_the_plain_loop(root, tmp_path, clip):
     assert logits.abs().min() > 1e-3, "the logits should have moved"
     torch.testing.assert_close(trained.weighting.logits, logits, rtol=0, atol=1e-6)
     torch.testing.assert_close(trained.network.state_dict(), network.state_dict(), rtol=0, atol=1e-6)
+
+
+class TwoOptimizers(TITAModule):
+    """The network in the hands of two optimizers, which Lightning leaves to the module to step."""
+
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self.automatic_optimization = False
+
+    def configure_optimizers(self):
+        head = list(self.network.head.parameters())
+        others = [p for p in self.network.parameters() if all(p is not q for q in head)]
+        return adam(others), adam(head)
+
+    def training_step(self, batch, batch_idx):
+        outputs = super().training_step(batch, batch_idx)
+        for optimizer in self.optimizers():
+            optimizer.zero_grad()
+        self.manual_backward(outputs["loss"])
+        for optimizer in self.optimizers():
+            optimizer.step()
+        return outputs
+
+
+def test_famo_works_with_several_optimizers(root, tmp_path):
+    """Adam moves each parameter by itself, so that two of them do what one does."""
+    torch.manual_seed(0)
+    one = module(FAMO(), optimizer=adam)
+    two = TwoOptimizers(network=TITA(**NETWORK, drop_path=0.0), weighting=FAMO())
+    two.load_state_dict(one.state_dict(), strict=False)
+    for number, trained in enumerate((one, two)):
+        steps = STEPS * (number + 1)  # Lightning counts the step of each optimizer.
+        fit = trainer(tmp_path, max_steps=steps, precision="64-true", callbacks=[MeasureAgain()])
+        fit.fit(trained, data(root))
+    assert one.weighting.logits.abs().min() > 1e-3
+    torch.testing.assert_close(two.weighting.logits, one.weighting.logits, rtol=0, atol=1e-12)
+
+
+def test_famo_measures_in_the_precision_of_training(root, tmp_path):
+    """At a step of zero and without noise, both passes agree bit for bit, so that only decay could move the logits."""
+    torch.manual_seed(0)
+    trained = module(FAMO(), optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+    trainer(tmp_path, max_steps=3, precision="bf16-mixed", callbacks=[MeasureAgain()]).fit(trained, data(root))
+    assert torch.equal(trained.weighting.logits, torch.zeros(3))
+
+
+def test_next_loss_stands_for_the_second_pass(root, tmp_path):
+    """One step late: what a step changed is told with the losses of the next batch."""
+    torch.manual_seed(0)
+    spy = Spy()
+    trained = module(spy, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
+    fit = trainer(
+        tmp_path,
+        max_epochs=2,
+        accumulate_grad_batches=2,
+        precision="64-true",
+        callbacks=[MeasureAgain(reuse_next_loss=True)],
+    )
+    fit.fit(trained, data(root))
+    with torch.no_grad():
+        losses = [trained.task_losses(batch) for batch in batches(root, 6)]
+    windows = [losses[0:2], losses[2:3], losses[3:5], losses[5:6]]
+    means = [{task: torch.stack([one[task] for one in window]).mean() for task in TASKS} for window in windows]
+    assert len(spy.told) == 3
+    for index, (before, after) in enumerate(spy.told):
+        torch.testing.assert_close(before, means[index])
+        torch.testing.assert_close(after, means[index + 1])
+
+
+def test_next_loss_runs_the_network_once_a_batch(root, tmp_path):
+    calls = {}
+    for reuse in (False, True):
+        trained, seen = module(FAMO()), []
+        trained.network.register_forward_hook(lambda *_, seen=seen: seen.append(1))
+        callbacks = [MeasureAgain(reuse_next_loss=reuse)]
+        trainer(tmp_path, max_steps=2, callbacks=callbacks).fit(trained, data(root))
+        calls[reuse] = len(seen)
+    assert calls == {False: 2 * 2 * len(TASKS), True: 2 * len(TASKS)}
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_famo_goes_with_batches_that_lack_a_task(tmp_path, accumulate):
+    root = make_pairs(tmp_path / "pairs", ivf=9, mff=2, mef=1)
+    trained = module(FAMO(), optimizer=adam)
+    names = Names()
+    fit = trainer(tmp_path, max_epochs=1, accumulate_grad_batches=accumulate, callbacks=[MeasureAgain(), names])
+    fit.fit(trained, data(root, mixing=Proportional()))
+    assert min(len(batch) for batch in names.seen) < len(TASKS)
+    assert trained.weighting.logits.isfinite().all()
+    assert trained.weighting.logits.abs().max() > 0
 
 
 class Spy(Equal):
