@@ -20,7 +20,7 @@ MAY_IMPORT = {
     **dict.fromkeys(PARTS, GROUND),
     "inference": GROUND | {"networks", "data"},
     "modules": GROUND | PARTS | {"inference"},
-    "callbacks": GROUND | PARTS | {"inference", "modules"},
+    "callbacks": GROUND | PARTS | {"inference", "modules", "reporting"},
     "reporting": GROUND | {"metrics"},
     "cli": GROUND | PARTS | {"modules", "callbacks", "inference", "reporting"},
 }

@@ -1,18 +1,22 @@
-"""Every building block and every experiment is composed, type-checked and built."""
+"""Every building block and every experiment is composed, type-checked and built; every ablation trains two steps."""
 
 from pathlib import Path
 
 import pytest
+import torch
 
 from fusion_lab.cli import trainer
 from fusion_lab.cli.compose import compose
+from fusion_lab.data.embedded import write_embedded_pairs
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
+ABLATIONS = [file for file in EXPERIMENTS if file.parents[1].name == "tita"]
 BLOCKS = sorted((ROOT / "configs").rglob("*.yaml"))
+NARROW = {"embed_dim": 12, "num_heads": 2}
 
 
-@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda f: f.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("file", [f for f in EXPERIMENTS if f not in ABLATIONS], ids=lambda f: f.relative_to(ROOT).as_posix())
 def test_experiment_builds(file, tmp_path):
     cli = trainer._build("fit", compose([file]), [f"--exp.output={tmp_path}"])
     assert set(cli.datamodule.tasks) <= set(cli.model.objectives)
@@ -23,3 +27,24 @@ def test_experiment_builds(file, tmp_path):
 def test_building_block_goes_with_the_base(file, tmp_path):
     base = ROOT / "experiments" / "tita" / "embedded.yaml"
     trainer._build("fit", compose([base, file]), [f"--exp.output={tmp_path}"])
+
+
+@pytest.fixture(scope="module")
+def embedded(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    write_embedded_pairs(folder / "embedded")
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore:You are solving a parameterized problem")
+@pytest.mark.parametrize("file", ABLATIONS, ids=lambda f: f.relative_to(ROOT).as_posix())
+def test_smoke_variant_of_every_ablation_trains(file, embedded, tmp_path):
+    """With the embedded data and, for the time it takes, a narrow network."""
+    layers = [file, ROOT / "configs" / "data" / "embedded.yaml", ROOT / "configs" / "schedule" / "smoke.yaml"]
+    arguments = [f"--config={layer}" for layer in layers]
+    arguments += [f"--exp.data_root={embedded}", f"--exp.output={tmp_path}", "--exp.name=smoke"]
+    arguments += [f"--model.init_args.network.init_args.{name}={value}" for name, value in NARROW.items()]
+    assert trainer.main("fit", [*arguments, "--trainer.enable_progress_bar=false"]) == 0
+    trained = torch.load(tmp_path / "smoke" / "checkpoints" / "last.ckpt", weights_only=True)
+    assert trained["global_step"] == 2
+    assert all(tensor.isfinite().all() for tensor in trained["state_dict"].values() if torch.is_tensor(tensor))

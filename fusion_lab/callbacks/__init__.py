@@ -1,9 +1,19 @@
 """Callbacks: what happens around the training step."""
 
 from fusion_lab.callbacks.checkpoints import Checkpoints
+from fusion_lab.callbacks.gradient_conflict import GradientConflict
 from fusion_lab.callbacks.interruption import StopBetweenBatches
 from fusion_lab.callbacks.measure_again import MeasureAgain
+from fusion_lab.callbacks.operation_weights import OperationWeights
 from fusion_lab.callbacks.repeatable_noise import RepeatableNoise
 from fusion_lab.callbacks.write_fused import WriteFused
 
-__all__ = ["Checkpoints", "MeasureAgain", "RepeatableNoise", "StopBetweenBatches", "WriteFused"]
+__all__ = [
+    "Checkpoints",
+    "GradientConflict",
+    "MeasureAgain",
+    "OperationWeights",
+    "RepeatableNoise",
+    "StopBetweenBatches",
+    "WriteFused",
+]

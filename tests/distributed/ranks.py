@@ -7,10 +7,11 @@ from pathlib import Path
 import torch
 from lightning import seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging
+from lightning.pytorch.loggers import CSVLogger
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fusion_lab.callbacks import Checkpoints, MeasureAgain, RepeatableNoise
+from fusion_lab.callbacks import Checkpoints, GradientConflict, MeasureAgain, OperationWeights, RepeatableNoise
 from fusion_lab.losses import Intensity, Structure, Texture
 from fusion_lab.metrics import Entropy
 from fusion_lab.weighting import FAMO
@@ -35,11 +36,14 @@ def main(folder: Path, ranks: int) -> None:
         strategy="ddp" if ranks > 1 else "auto",
         precision="64-true",
         enable_checkpointing=True,
+        logger=CSVLogger(place, name="", version=""),
         callbacks=[
             RepeatableNoise(),
             MeasureAgain(),
             EMAWeightAveraging(decay=0.9, use_buffers=False),
             names,
+            GradientConflict(place / "conflict", 3),
+            OperationWeights(place / "operations"),
             Checkpoints(place, filename="{step}", every_n_train_steps=1, save_top_k=-1, save_last=True),
         ],
     )

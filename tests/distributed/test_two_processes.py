@@ -1,5 +1,6 @@
 """Two processes with a batch of one train as one process with a batch of two."""
 
+import csv
 import os
 import subprocess
 import sys
@@ -8,7 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.tiny import TASKS, make_pairs
+from fusion_lab.networks import TITA
+from tests.tiny import NETWORK, TASKS, make_pairs
 
 SCRIPT = Path(__file__).with_name("ranks.py")
 
@@ -27,7 +29,11 @@ def told(tmp_path_factory):
             cwd=folder, env=environment, capture_output=True, text=True, timeout=140, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
-    return [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1")]
+    told = [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("1-0", "2-0", "2-1")]
+    for one, ranks in zip(told, ("1", "2"), strict=False):
+        with (folder / ranks / "metrics.csv").open(newline="") as file:
+            one["table"] = list(csv.DictReader(file))
+    return told
 
 
 def test_ranks_see_together_what_one_process_sees(told):
@@ -54,6 +60,7 @@ def test_ranks_train_as_one_process(told):
 def test_means_of_validation_are_those_of_all_pairs(told):
     single, first, second = told
     names = {f"val/{task}/{name}" for task in TASKS for name in ("loss", "EN")} | {"val/loss"}
+    names |= {f"operation_weights/{task}/{s}/{name}" for task in TASKS for s in "ab" for name in ("HPF", "ADD", "MUL")}
     assert set(first["tested"]) == set(second["tested"]) == names
     assert names < set(first["logged"])
     for name in names:
@@ -68,3 +75,20 @@ def test_logged_training_losses_are_means_over_ranks(told):
         name = f"train/{task}/loss"
         assert first["logged"][name] == second["logged"][name]
         torch.testing.assert_close(first["logged"][name], single["logged"][name], rtol=1e-9, atol=0)
+
+
+def test_conflict_is_that_of_the_global_batch(told):
+    tables = [
+        {
+            (row["step"], name): float(row[name])
+            for row in one["table"]
+            for name in row
+            if "conflict/" in name and row[name]
+        }
+        for one in told[:2]
+    ]
+    parts = ["all", *TITA(**NETWORK).parts()]
+    assert {step for step, _ in tables[0]} == {"0", "3"}
+    # Two steps, two numbers for each of three pairs of tasks.
+    assert len(tables[0]) == 2 * 2 * 3 * len(parts)
+    assert tables[1] == pytest.approx(tables[0], rel=1e-6, abs=1e-9)

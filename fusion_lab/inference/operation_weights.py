@@ -1,0 +1,102 @@
+"""Reading the weights that OAF gives its operations, of images that a network fuses."""
+
+from types import TracebackType
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.inference.tiling import fuse_luminance
+from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
+
+_LABELS = {"HighPass": "HPF", "Addition": "ADD", "Multiplication": "MUL"}
+"""The names of the paper; other operations go by their own."""
+
+
+class OperationWeightsReader:
+    """Reads the OAF weights of all that passes through a network inside a ``with`` block.
+
+    Args:
+        network: The network, with one `AdaptiveFusion` or more.
+
+    Attributes:
+        operations: The name of each operation; where the network has several OAFs, it begins with the name of its
+            OAF, and the operations of all stand in one row.
+
+    Raises:
+        FusionLabError: The network has no OAF.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        self._fusions = {n: module for n, module in network.named_modules() if isinstance(module, AdaptiveFusion)}
+        if not self._fusions:
+            raise FusionLabError(
+                f"The network {type(network).__name__} has no operation weights to show: take one with OAF "
+                "(AdaptiveFusion), such as TITA."
+            )
+        labels = {n: [_LABELS.get(b, b) for b in fusion.source_a.branches] for n, fusion in self._fusions.items()}
+        single = len(labels) == 1
+        self.operations = [label if single else f"{n}.{label}" for n, row in labels.items() for label in row]
+        self._read: dict[str, list[Tensor]] = {n: [] for n in self._fusions}
+        self._handles: list[RemovableHandle] = []
+
+    def __enter__(self) -> Self:
+        for name, fusion in self._fusions.items():
+
+            def read(fusion: AdaptiveFusion, inputs: tuple[Any, ...], output: Any, name: str = name) -> None:
+                with torch.no_grad():
+                    self._read[name].append(fusion.operation_weights(*inputs).double())
+
+            self._handles.append(fusion.register_forward_hook(read))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        self._forget()
+
+    def take(self) -> Tensor | None:
+        """Give the weights of the images that passed since the last time, and forget them.
+
+        Returns:
+            ``(B, 2, operations)`` in float64; those of one OAF sum to 1. Of images fused in tiles, the mean over
+            the tiles, however much of a tile is blended away. None if nothing passed.
+        """
+        read = [torch.stack(weights).mean(dim=0) for weights in self._read.values() if weights]
+        self._forget()
+        return torch.cat(read, dim=-1) if read else None
+
+    def _forget(self) -> None:
+        for weights in self._read.values():
+            weights.clear()
+
+
+def operation_weights(
+    network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 6.0
+) -> dict[str, Tensor]:
+    """Give the OAF weights of a pair as it is fused by `fuse_luminance`, padding and tiles included.
+
+    Args:
+        network: The network; it runs on its own device, in evaluation mode.
+        source_a: Luminance of the first source, ``(1, 1, H, W)`` in [0, 1].
+        source_b: Luminance of the second source, ``(1, 1, H, W)`` in [0, 1].
+        memory_limit: The memory that the network may take, in GiB.
+
+    Returns:
+        The weights of the first and of the second source, ``(2,)`` in float64 on the CPU, by the name of the operation;
+        of a pair fused in tiles, the mean over the tiles.
+
+    Raises:
+        FusionLabError: The network has no OAF, or the pair cannot be fused.
+    """
+    with OperationWeightsReader(network) as reader:
+        fuse_luminance(network, source_a, source_b, memory_limit)
+        weights = reader.take()
+    assert weights is not None
+    return dict(zip(reader.operations, weights[0].cpu().unbind(dim=-1), strict=True))
