@@ -11,7 +11,9 @@ COMMANDS = {
     "validate": "score a checkpoint on the validation pairs of a configuration",
     "test": "score a checkpoint on the test pairs of a configuration",
     "predict": "fuse the prediction pairs of a configuration into image files",
+    "ablate": "run several experiments over several seeds and compare them in one table",
     "fuse": "fuse two images, or two folders of images paired by name",
+    "explain": "show what a network decides inside, such as the weights of its operations",
     "weights": "convert official checkpoints, or look into weights",
     "demo": "train, fuse, score and show on the embedded data, in minutes",
 }
@@ -30,7 +32,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 2 after a mistake of the user, 130 after Ctrl-C."""
+    """Run a command; the exit code is 0, 1 where a trial failed, 2 after a mistake of the user, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

@@ -3,21 +3,33 @@
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsFloat
 
 from fusion_lab import __version__
 from fusion_lab.files import atomic_path
 
+RESULT = "result.json"
+
 
 def record_run(folder: Path, config: str, argv: list[str]) -> None:
     """Write ``config.yaml``, the whole resolved configuration, and ``environment.json`` to the folder of a run."""
+    # A run that goes on has no result yet.
+    (folder / RESULT).unlink(missing_ok=True)
     with atomic_path(folder / "config.yaml") as temporary:
         temporary.write_text(config, encoding="utf-8")
     with atomic_path(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment(argv), indent=1) + "\n", encoding="utf-8")
+
+
+def record_result(folder: Path, steps: int, metrics: Mapping[str, SupportsFloat]) -> None:
+    """Write ``result.json`` to the folder of a run that has ended: its steps and last metrics, finite or not."""
+    result = {"steps": steps, "metrics": {name: float(value) for name, value in metrics.items()}}
+    with atomic_path(folder / RESULT) as temporary:
+        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 def environment(argv: list[str]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.mistakes import explain
-from fusion_lab.cli.record import record_run
+from fusion_lab.cli.record import record_result, record_run
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
 from fusion_lab.inference.weights import read_network
@@ -105,11 +105,20 @@ def main(command: str, argv: list[str]) -> int:
             logger.log_hyperparams(yaml.safe_load(cli.parser.dump(cli.config)))
     with _in_sentences(cli, checkpoint):
         getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
+        if command == "fit" and checkpoint and not cli.trainer.callback_metrics and _has_validation_pairs(cli):
+            # A run that had ended before, perhaps while it was scored, trains no step: score what it led to.
+            cli.trainer.validate(cli.model, cli.datamodule, **options, verbose=False)
     if command == "fit":
+        if cli.trainer.is_global_zero:
+            record_result(folder, cli.trainer.global_step, cli.trainer.callback_metrics)
         print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
     if command == "predict":
         print(f"The fused images are in {folder / 'fused'}.")
     return 0
+
+
+def _has_validation_pairs(cli: FusionCLI) -> bool:
+    return bool(getattr(cli.datamodule, "splits", {}).get("val"))
 
 
 @contextmanager
@@ -155,7 +164,7 @@ def _build(command: str, config: dict[str, Any], overrides: list[str]) -> Fusion
             )
         except FusionLabError:
             raise
-        except (ValueError, MisconfigurationException, OmegaConfBaseException) as error:
+        except (ValueError, ImportError, MisconfigurationException, OmegaConfBaseException) as error:
             raise FusionLabError(explain(str(error), ())) from None
 
 
@@ -191,7 +200,8 @@ def _check_fit(checkpoint: Path, network: FusionNetwork) -> None:
 
 def _quieten() -> None:
     """Silence what would only distract: advertisements, and warnings about what is meant to be so."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").setLevel(logging.WARNING)
+    for name in ("utilities.rank_zero", "trainer.connectors.checkpoint_connector"):
+        logging.getLogger(f"lightning.pytorch.{name}").setLevel(logging.WARNING)
     for message in (
         "LightningCLI's args parameter is intended",
         "You're using the WeightAveraging callback with a model that overrides the configure_model",
@@ -200,5 +210,6 @@ def _quieten() -> None:
         "Checkpoint directory .* exists and is not empty",
         ".*isinstance.treespec, LeafSpec",
         "The number of training batches .* is smaller than the logging interval",
+        "You are solving a parameterized problem that is not DPP",
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -12,9 +12,6 @@ from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
 
-_LABELS = {"HighPass": "HPF", "Addition": "ADD", "Multiplication": "MUL"}
-"""The names of the paper; other operations go by their own."""
-
 
 class OperationWeightsReader:
     """Reads the OAF weights of all that passes through a network inside a ``with`` block.
@@ -37,9 +34,10 @@ class OperationWeightsReader:
                 f"The network {type(network).__name__} has no operation weights to show: take one with OAF "
                 "(AdaptiveFusion), such as TITA."
             )
-        labels = {n: [_LABELS.get(b, b) for b in fusion.source_a.branches] for n, fusion in self._fusions.items()}
-        single = len(labels) == 1
-        self.operations = [label if single else f"{n}.{label}" for n, row in labels.items() for label in row]
+        single = len(self._fusions) == 1
+        self.operations = [
+            label if single else f"{n}.{label}" for n, fusion in self._fusions.items() for label in fusion.labels
+        ]
         self._read: dict[str, list[Tensor]] = {n: [] for n in self._fusions}
         self._handles: list[RemovableHandle] = []
 

@@ -74,22 +74,31 @@ def heat_map_grid(title: str, labels: Sequence[str], rows: Sequence[HeatMapRow])
     """
     from matplotlib.figure import Figure
 
-    side, columns = _INCH_A_CELL * len(labels), len(rows[0].maps)
-    width, height = columns * (max(side, 1.2) + 0.15) + 1.6, len(rows) * (max(side, 1.0) + 0.3) + 0.8
-    figure = Figure((width, height), layout="constrained")
-    figure.suptitle(title, fontsize=10)
-    axes = figure.subplots(len(rows), columns, squeeze=False)
+    # Placed by hand, in inches: the layout engines of matplotlib take longer than all the drawing.
+    columns, side = len(rows[0].maps), max(_INCH_A_CELL * len(labels), 1.1)
+    left, top, below, gap = 0.95, 0.65, 0.3, 0.12
+    width, height = left + columns * (side + gap) + 0.8, top + len(rows) * (side + gap) + below
+    figure = Figure((width, height))
+    figure.suptitle(title, fontsize=10, y=1 - 0.2 / height, va="center")
+
+    def place(column: float, row: int, wide: float) -> tuple[float, float, float, float]:
+        bottom = height - top - row * (side + gap) - side
+        return (left + column * (side + gap)) / width, bottom / height, wide / width, side / height
+
     for number, row in enumerate(rows):
         finite = [abs(value) for one in row.maps.values() for value in np.ravel(one) if np.isfinite(value)]
         limit = row.limit or max([1.0, *finite])
-        for axis, (heading, values) in zip(axes[number], row.maps.items(), strict=True):
+        for column, (heading, values) in enumerate(row.maps.items()):
+            axis = figure.add_axes(place(column, number, side))
             image = _heat_map(axis, values, limit, row.colours)
             axis.set_xticks(range(len(labels)), labels if number == len(rows) - 1 else [], fontsize=8)
-            axis.set_yticks(range(len(labels)), labels if axis is axes[number, 0] else [], fontsize=8)
+            axis.set_yticks(range(len(labels)), labels if column == 0 else [], fontsize=8)
             if number == 0:
                 axis.set_title(heading, fontsize=9)
-        figure.colorbar(image, ax=list(axes[number]), pad=0.01, shrink=0.95).ax.tick_params(labelsize=7)
-        axes[number, 0].set_ylabel(row.title, fontsize=9)
+            if column == 0:
+                axis.set_ylabel(row.title, fontsize=9)
+        scale = figure.colorbar(image, cax=figure.add_axes(place(columns, number, 0.12), label="<colorbar>"))
+        scale.ax.tick_params(labelsize=7)
     return figure
 
 

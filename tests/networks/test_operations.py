@@ -67,6 +67,20 @@ def test_removing_multiplication_removes_its_parameters_and_its_share():
     assert weights.sum().item() == pytest.approx(1)
 
 
+@torch.no_grad()
+def test_without_multiplication_it_is_the_whole_with_that_share_taken_away():
+    """Equal to OAF whose weights of MUL are pushed to zero: the others share what it had."""
+    full, without = perturbed(AdaptiveFusion(DIM)), AdaptiveFusion(DIM, (HighPass, Addition)).double()
+    kept = {name: tensor for name, tensor in full.state_dict().items() if "Multiplication" not in name}
+    last = [name for name in kept if name.startswith("weight_generator.2")]
+    kept.update({name: kept[name][[0, 1, 3, 4]] for name in last})
+    without.load_state_dict(kept)
+    x, y = maps()
+    assert not torch.allclose(full(x, y), without(x, y))
+    full.weight_generator[2].bias[[2, 5]] = -1e3
+    torch.testing.assert_close(full(x, y), without(x, y))
+
+
 @pytest.mark.parametrize("operations", [c for n in (1, 2, 3) for c in combinations(ALL, n)])
 def test_every_choice_of_branches_trains(operations):
     fusion = perturbed(AdaptiveFusion(DIM, operations))

@@ -54,6 +54,7 @@ class AdaptiveFusion(nn.Module):
         if not names or len(set(names)) < len(names):
             raise ValueError(f"`operations` should name one or more different branches. Found {names}.")
         self.num_operations = len(operations)
+        self.labels = [operation.label for operation in operations]
         self.source_a = SourceOperations(dim, operations)
         self.source_b = SourceOperations(dim, operations)
         self.weight_generator = multi_layer_perceptron(2 * dim, dim, 2 * len(operations)) if dynamic_weights else None

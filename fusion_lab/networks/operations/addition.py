@@ -1,5 +1,7 @@
 """ADD."""
 
+from typing import ClassVar
+
 from torch import Tensor
 
 from fusion_lab.networks.operations.base import Operation
@@ -7,6 +9,8 @@ from fusion_lab.networks.operations.base import Operation
 
 class Addition(Operation):
     """ADD: ``X + generated operand`` (TITA, OAF)."""
+
+    label: ClassVar[str] = "ADD"
 
     def forward(self, x: Tensor, compressed: Tensor) -> Tensor:
         """Apply the operation to ``(B, C, H, W)``."""

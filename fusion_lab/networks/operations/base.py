@@ -19,10 +19,14 @@ class Operation(nn.Module, ABC):
     parameter_name: ClassVar[str]
     """The name of the branch in a state dict; that of the class unless given."""
 
+    label: ClassVar[str]
+    """What tables and pictures call the branch; the name of the class unless given."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "parameter_name" not in vars(cls):
-            cls.parameter_name = cls.__name__
+        for name in ("parameter_name", "label"):
+            if name not in vars(cls):
+                setattr(cls, name, cls.__name__)
 
     def __init__(self, dim: int, operand_dim: int | None = None) -> None:
         super().__init__()

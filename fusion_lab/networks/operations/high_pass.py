@@ -16,6 +16,7 @@ class HighPass(Operation):
     normalised to sum 1; all channels of a pixel share it. Beyond the border the map is mirrored.
     """
 
+    label: ClassVar[str] = "HPF"
     padding: ClassVar[str] = "reflect"
 
     hamming: Tensor
@@ -46,4 +47,5 @@ class HighPassZeroPadded(HighPass):
     """HPF with zeros beyond the border: what the official code computes where mmcv's CUDA operator is installed."""
 
     parameter_name: ClassVar[str] = "HighPass"
+    label: ClassVar[str] = "HPF"
     padding: ClassVar[str] = "constant"

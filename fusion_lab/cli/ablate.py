@@ -1,0 +1,111 @@
+"""``fusion-lab ablate``: run experiments over several seeds and compare them in one table."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse.typing import PositiveInt
+
+from fusion_lab.cli.ablation import Ablation
+from fusion_lab.cli.compose import compose
+from fusion_lab.cli.trials import Trial, ending_like_ctrl_c
+from fusion_lab.errors import FusionLabError
+from fusion_lab.files import atomic_path, make_folder
+
+HELP = "run several experiments over several seeds and compare them in one table"
+_OUR_OWN = ("--exp", "--exp.name", "--exp.seed", "--exp.output", "--ckpt_path", "--config", "-c")
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit code is 1 if a trial failed."""
+    ours, overrides = (argv[: argv.index("--")], argv[argv.index("--") + 1 :]) if "--" in argv else (argv, [])
+    try:
+        args = _parser().parse_args(ours)
+    except ArgumentError as error:
+        raise FusionLabError(" ".join(str(error).split())) from None
+    if taken := [option for option in overrides if option.partition("=")[0] in _OUR_OWN]:
+        raise FusionLabError(f"`ablate` itself gives {taken[0].partition('=')[0]} to each trial: leave it out.")
+    trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output)
+    ablation = Ablation(trials, args.metrics, args.output, shlex.join(["fusion-lab", "ablate", *argv]))
+    try:
+        with ending_like_ctrl_c():
+            ablation.run(args.jobs)
+    except KeyboardInterrupt:
+        print("The same command goes on from here.", file=sys.stderr)
+        raise
+    return ablation.conclude()
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="fusion-lab ablate",
+        usage="%(prog)s EXPERIMENT ... [options] [-- --KEY=VALUE ...]",
+        description=f"{HELP.capitalize()}. The same command again goes on where it was interrupted, and tries "
+        "failed trials again. What follows `--` overrides keys of all experiments.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("experiments", type=Path, nargs="+", metavar="EXPERIMENT", help="configurations to compare")
+    parser.add_argument(
+        "--with", type=Path, nargs="+", default=[], metavar="CONFIG", help="configurations to lay over each of them"
+    )
+    parser.add_argument("--seeds", type=PositiveInt, default=3, metavar="N", help="runs of each, with the seeds 0..N-1")
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the runs and the table"
+    )
+    parser.add_argument(
+        "--jobs", type=PositiveInt, default=1, metavar="N", help="runs at a time; they share cores and memory"
+    )
+    parser.add_argument(
+        "--metrics",
+        type=str,
+        nargs="+",
+        metavar="NAME",
+        help="columns, such as val/loss; all of validation if not given",
+    )
+    return parser
+
+
+def _plan(
+    experiments: Sequence[Path], layers: Sequence[Path], overrides: Sequence[str], seeds: int, output: Path
+) -> list[Trial]:
+    """Compose all experiments and list their trials, seed by seed: what is done first is a whole table."""
+    files: dict[str, Path] = {}
+    made_with: dict[str, str] = {}
+    for file in experiments:
+        config = compose([file, *layers])
+        shared_keys = config.get("exp")
+        name = str(shared_keys.get("name", "")) if isinstance(shared_keys, dict) else ""
+        if not name or Path(name).name != name or "$" in name:
+            raise FusionLabError(f"The experiment {file} should have a plain `exp.name`. Found '{name}'.")
+        if name in files:
+            raise FusionLabError(f"{files[name]} and {file} have the same `exp.name`, {name}: rename one of them.")
+        files[name] = file
+        made_with[name] = yaml.safe_dump({"overrides": list(overrides), "config": config}, sort_keys=False)
+    shared = [text for layer in layers for text in ("-c", str(layer))]
+    trials = [
+        Trial(name, seed, output / f"seed{seed}", ("-c", str(file), *shared, *overrides))
+        for seed in range(seeds)
+        for name, file in files.items()
+    ]
+    _refuse_a_mixture(trials, made_with, output)
+    for name, text in made_with.items():
+        with atomic_path(make_folder(output) / f"{name}.yaml") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+    return trials
+
+
+def _refuse_a_mixture(trials: Sequence[Trial], made_with: dict[str, str], output: Path) -> None:
+    """Let no table mix runs of different configurations."""
+    for trial in trials:
+        earlier = output / f"{trial.name}.yaml"
+        if not earlier.is_file() or not (trial.begun or trial.finished):
+            continue
+        if earlier.read_text(encoding="utf-8") != made_with[trial.name]:
+            raise FusionLabError(
+                f"The run {trial.run} was made with another configuration or other overrides, kept in {earlier}: "
+                "name another --output, or delete the runs of this experiment."
+            )

@@ -1,0 +1,126 @@
+"""Many trials and the table of what they came to."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusion_lab.cli.trials import Failure, Result, Trial, run_trials
+from fusion_lab.files import atomic_path
+
+if TYPE_CHECKING:
+    from fusion_lab.reporting.tables import ComparisonTable
+
+
+class Ablation:
+    """Trials, what they came to so far, and their table.
+
+    Args:
+        trials: All trials; those that are finished are read at once.
+        metrics: The columns of the table; losses and scores of the validation unless given.
+        output: The folder of the table.
+        command: What the user typed.
+
+    Raises:
+        FusionLabError: The result of a finished trial is broken.
+    """
+
+    def __init__(self, trials: Sequence[Trial], metrics: Sequence[str] | None, output: Path, command: str) -> None:
+        self._trials = trials
+        self._metrics = metrics
+        self._output = output
+        self._command = command
+        self._results: dict[Trial, Result] = {trial: trial.result() for trial in trials if trial.finished}
+        self._failures: list[Failure] = []
+
+    def run(self, jobs: int) -> None:
+        """Run what is not finished, so many at a time; the table is written anew after each trial.
+
+        Raises:
+            FusionLabError: The trials have no such metrics as the table should show.
+        """
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        console = Console(stderr=True)
+        waiting = [trial for trial in self._trials if trial not in self._results]
+        columns = (
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+        )
+        with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+            bar = progress.add_task("", total=len(self._trials), completed=len(self._results))
+
+            def announce(running: list[Trial]) -> None:
+                progress.update(bar, description=", ".join(f"{trial.name} seed {trial.seed}" for trial in running))
+
+            with closing(run_trials(waiting, jobs, announce)) as ended:
+                for trial, failure in ended:
+                    progress.advance(bar)
+                    if failure:
+                        self._failures.append(failure)
+                    else:
+                        self._results[trial] = trial.result()
+                        self._write()
+
+    def conclude(self) -> int:
+        """Print the table and what failed; returns the exit code."""
+        from rich.console import Console
+
+        from fusion_lab.reporting.tables import terminal_tables
+
+        if self._results:
+            # In a file or a pipe a line may be as long as it needs.
+            console = Console(width=None if sys.stdout.isatty() else 1000)
+            for table in terminal_tables(self._write()):
+                console.print(table)
+            print(f"Written to {self._output / 'table.md'} and {self._output / 'table.csv'}.")
+        if self._failures:
+            print("\n".join(["", *self._told_failures()]), file=sys.stderr)
+        return 1 if self._failures else 0
+
+    def _write(self) -> "ComparisonTable":
+        from fusion_lab.reporting.tables import comparison_table, markdown, write_csv
+
+        runs: dict[str, list[dict[str, float]]] = {trial.name: [] for trial in self._trials}
+        for trial in self._trials:
+            if trial in self._results:
+                runs[trial.name].append(self._results[trial].metrics)
+        table = comparison_table(runs, len({trial.seed for trial in self._trials}), self._metrics)
+        with atomic_path(self._output / "table.md") as temporary:
+            temporary.write_text("\n".join([markdown(table), *self._footer()]) + "\n", encoding="utf-8")
+        write_csv(self._output / "table.csv", table)
+        return table
+
+    def _footer(self) -> list[str]:
+        """Tell, in paragraphs and lists of Markdown, how the table was made and what it lacks."""
+        seeds = sorted({trial.seed for trial in self._trials})
+        environments = [trial.environment() for trial in self._results]
+        lines = [
+            "The mean of each metric over the seeds ± its sample standard deviation; the best mean of a column is "
+            "bold. A number in brackets tells how many seeds went in where some are missing.",
+            "",
+            f"- Command: `{self._command}`",
+            f"- Seeds: {_listed(seeds)}",
+            f"- Steps: {_listed(result.steps for result in self._results.values())}",
+            f"- torch: {_listed(made.get('packages', {}).get('torch') for made in environments)}",
+            f"- Commit: {_listed(made.get('commit') for made in environments)}",
+        ]
+        if missing := len(self._trials) - len(self._results) - len(self._failures):
+            lines += ["", f"Not ended yet: {missing} of {len(self._trials)} trials."]
+        return [*lines, *(["", *self._told_failures()] if self._failures else [])]
+
+    def _told_failures(self) -> list[str]:
+        return [
+            f"Failed and not in the table: {len(self._failures)} of {len(self._trials)} trials.",
+            "",
+            *(f"- {f.trial.name}, seed {f.trial.seed}: {f.reason} (log: {f.trial.log})" for f in self._failures),
+        ]
+
+
+def _listed(values: Iterable[object]) -> str:
+    """List different values; what was not recorded is unknown."""
+    return ", ".join(dict.fromkeys("unknown" if value is None else str(value) for value in values))

@@ -1,0 +1,191 @@
+"""Running many trainings, some at a time, each in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fusion_lab.cli.record import RESULT
+from fusion_lab.errors import FusionLabError
+from fusion_lab.files import make_folder
+
+COMMAND = (sys.executable, "-m", "fusion_lab.cli.main", "fit")
+_PAUSE = 0.1
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run came to.
+
+    Attributes:
+        steps: The steps it was trained for.
+        metrics: The last value of each metric, finite or not.
+    """
+
+    steps: int
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One experiment with one seed.
+
+    Attributes:
+        name: The ``exp.name`` of the experiment.
+        seed: The seed.
+        output: The folder of all runs with this seed.
+        options: What to give to ``fusion-lab fit``, besides seed and output.
+    """
+
+    name: str
+    seed: int
+    output: Path
+    options: tuple[str, ...]
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run."""
+        return self.output / self.name
+
+    @property
+    def log(self) -> Path:
+        """The file with all that the run prints."""
+        return self.output / f"{self.name}.log"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has come to its end."""
+        return (self.run / RESULT).is_file()
+
+    @property
+    def begun(self) -> bool:
+        """Whether the run has a checkpoint to go on from."""
+        return any((self.run / "checkpoints").glob("*.ckpt"))
+
+    @property
+    def command(self) -> list[str]:
+        """The command that starts the run, or goes on with it."""
+        own = (f"--exp.seed={self.seed}", f"--exp.output={self.output}")
+        return [*COMMAND, *self.options, *own, *(("--ckpt_path", "last") if self.begun else ())]
+
+    def result(self) -> Result:
+        """Read what the finished run came to.
+
+        Raises:
+            FusionLabError: The file is broken.
+        """
+        path = self.run / RESULT
+        try:
+            told = json.loads(path.read_text(encoding="utf-8"))
+            return Result(int(told["steps"]), {name: float(value) for name, value in told["metrics"].items()})
+        except (OSError, ValueError, TypeError, KeyError, AttributeError):
+            raise FusionLabError(f"The file {path} is broken: delete it to score the run again.") from None
+
+    def environment(self) -> dict[str, Any]:
+        """Read what the run was made with; empty if that was not recorded."""
+        try:
+            return json.loads((self.run / "environment.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return {}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trial that ended without a result, and why: the last line that it printed."""
+
+    trial: Trial
+    reason: str
+
+
+def run_trials(
+    trials: Sequence[Trial], jobs: int, announce: Callable[[list[Trial]], None]
+) -> Generator[tuple[Trial, Failure | None], None, None]:
+    """Run trials in their order and yield each as it ends, with what went wrong if something did.
+
+    Whatever ends the iteration early, such as Ctrl-C, stops the running trials: asked by Ctrl-C of their own, they
+    save themselves; a second Ctrl-C kills them.
+
+    Args:
+        trials: What to run.
+        jobs: How many to run at a time, at least 1.
+        announce: Is told which trials are running whenever one begins or ends.
+    """
+    waiting, running = deque(trials), dict[Trial, subprocess.Popen[bytes]]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                trial = waiting.popleft()
+                running[trial] = _start(trial)
+                announce(list(running))
+            for trial in [trial for trial, process in running.items() if process.poll() is not None]:
+                code = running.pop(trial).returncode
+                announce(list(running))
+                yield trial, _failure(trial, code)
+            time.sleep(_PAUSE)
+    finally:
+        _stop(list(running.values()))
+
+
+def _start(trial: Trial) -> "subprocess.Popen[bytes]":
+    make_folder(trial.output)
+    with trial.log.open("ab") as log:
+        # In a session of its own: Ctrl-C in the terminal would reach it a second time, and so stop it at once.
+        return subprocess.Popen(
+            trial.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def _failure(trial: Trial, code: int) -> Failure | None:
+    if code == 0 and trial.finished:
+        return None
+    if code == 0:
+        return Failure(trial, f"it left no {RESULT} in {trial.run}: keep `trainer.default_root_dir` as it is")
+    if code < 0:
+        return Failure(trial, f"it was ended by signal {-code} ({signal.strsignal(-code)})")
+    lines = [line for line in trial.log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return Failure(trial, lines[-1].strip() if lines else f"it ended with exit code {code}")
+
+
+def _stop(processes: "list[subprocess.Popen[bytes]]") -> None:
+    """Let processes save themselves and end."""
+    if processes:
+        print(
+            f"\nStopping {len(processes)} running, which save themselves first; press Ctrl-C again to kill them.",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+    _signal(processes, signal.SIGINT)
+    try:
+        for process in processes:
+            process.wait()
+    except KeyboardInterrupt:
+        _signal(processes, signal.SIGKILL)
+        for process in processes:
+            process.wait()
+
+
+@contextmanager
+def ending_like_ctrl_c() -> Iterator[None]:
+    """Let the end of the terminal or of the machine stop this process as Ctrl-C does: trials must not outlive it."""
+    listened = [number for number in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(number) != signal.SIG_IGN]
+    previous = {number: signal.signal(number, signal.default_int_handler) for number in listened}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _signal(processes: "list[subprocess.Popen[bytes]]", number: signal.Signals) -> None:
+    for process in processes:
+        # Its group: it may have started others for further devices.
+        with suppress(ProcessLookupError):
+            if process.poll() is None:
+                os.killpg(process.pid, number)
