@@ -28,7 +28,7 @@ def few(tmp_path_factory):
 class Run:
     """One run, kept with everything that it ends with."""
 
-    def __init__(self, folder, root, few, ckpt=None, workers=0, schedule=True, every=1, **arguments):
+    def __init__(self, folder, root, few, ckpt=None, workers=0, schedule=True, every=1, reuse=False, **arguments):
         # Whatever happened before must not matter.
         torch.manual_seed(1 if ckpt else 0)
         one_cycle = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2, total_steps=STEPS)
@@ -41,7 +41,7 @@ class Run:
         self.names = Names()
         callbacks = [
             RepeatableNoise(3),
-            MeasureAgain(),
+            MeasureAgain(reuse_next_loss=reuse),
             EMAWeightAveraging(decay=0.8, use_buffers=False),
             self.names,
             Checkpoints(folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_last=True),
@@ -117,7 +117,13 @@ def test_worker_processes_change_nothing(whole, root, few, tmp_path, step):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"val_check_interval": 2}, {"limit_train_batches": 2}, {"accumulate_grad_batches": 2}, {"limit_val_batches": 0}],
+    [
+        {"val_check_interval": 2},
+        {"limit_train_batches": 2},
+        {"accumulate_grad_batches": 2},
+        {"limit_val_batches": 0},
+        {"reuse": True},
+    ],
     ids=lambda arguments: "-".join(arguments),
 )
 def test_other_rhythms(root, few, tmp_path, arguments):
