@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+import torch
 import yaml
+from jsonargparse.typing import register_type
 from lightning import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -26,6 +28,9 @@ from fusion_lab.modules import FusionModule
 from fusion_lab.networks import FusionNetwork
 
 _LONGEST_REASON = 300
+
+# Some methods of TorchJD take tensors: a configuration gives lists.
+register_type(torch.Tensor, torch.Tensor.tolist, torch.tensor)
 
 
 @dataclass

@@ -128,6 +128,11 @@ class FusionModule(LightningModule):
         terms = self.task_terms(batch)
         losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
         loss = self.weighting(losses)
+        weights = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
+        for task, weight in zip(losses, weights, strict=True):
+            # Aggregations of gradients give the losses themselves no weight.
+            if weight is not None:
+                self.log(f"train/{task}/weight", weight)
         for task, parts in terms.items():
             self.log(f"train/{task}/loss", losses[task].detach())
             self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})

@@ -16,6 +16,8 @@ import torch
 import yaml
 from PIL import Image
 
+from fusion_lab.cli import trainer
+from fusion_lab.cli.compose import compose
 from fusion_lab.cli.main import COMMANDS, main
 from fusion_lab.inference.weights import load_network, save_network
 from tests.tiny import TASKS, make_pairs, overlay
@@ -326,3 +328,14 @@ def test_every_command_has_help(command, capsys):
 def test_unknown_command(capsys):
     assert main(["fitt"]) == 2
     assert "There is no command 'fitt': choose one of fit, " in capsys.readouterr().err
+
+
+def test_tensors_are_given_as_lists(config, tmp_path):
+    scalarizer = {"class_path": "torchjd.scalarization.STCH", "init_args": {"mu": 1.0, "weights": [0.25, 0.25, 0.5]}}
+    weighting = {"class_path": "fusion_lab.weighting.Scalarization", "init_args": {"scalarizer": scalarizer}}
+    layer = {"_base_": str(config), "model": {"init_args": {"weighting": weighting}}}
+    (tmp_path / "layer.yaml").write_text(yaml.safe_dump(layer))
+    cli = trainer._build("fit", compose([tmp_path / "layer.yaml"]), [])
+    assert torch.equal(cli.model.weighting.method.weights, torch.tensor([0.25, 0.25, 0.5]))
+    saved = yaml.safe_load(cli.parser.dump(cli.config))
+    assert saved["model"]["init_args"]["weighting"]["init_args"]["scalarizer"] == scalarizer

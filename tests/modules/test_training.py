@@ -278,6 +278,18 @@ def test_validation_inside_training_is_logged(root, few, tmp_path):
     assert {"val/ivf/loss", "val/mef/EN", "val/loss", "train/loss"} <= set(fit.callback_metrics)
 
 
+@pytest.mark.parametrize("weighting", [Equal(), FAMO()], ids=["Equal", "FAMO"])
+def test_weights_of_the_losses_are_logged(root, tmp_path, weighting):
+    fit = trainer(tmp_path, max_steps=1, limit_val_batches=0, callbacks=[MeasureAgain()])
+    fit.fit(module(weighting), data(root))
+    logged = {task: fit.callback_metrics[f"train/{task}/weight"].item() for task in TASKS}
+    inverse = {task: 1 / fit.callback_metrics[f"train/{task}/loss"].item() for task in TASKS}
+    # FAMO starts with the inverse of the losses, the sum stays with one.
+    expected = inverse if isinstance(weighting, FAMO) else dict.fromkeys(TASKS, 1.0)
+    total = sum(expected.values()) if isinstance(weighting, FAMO) else 1.0
+    assert logged == pytest.approx({task: weight / total for task, weight in expected.items()}, rel=1e-5)
+
+
 def test_prediction_lies_between_0_and_1(few, tmp_path):
     trained, source, runner = scored(few, tmp_path)
     with torch.no_grad():
