@@ -19,8 +19,10 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.checkpoints import (
+    from_official_gifnet,
     from_official_swinfusion,
     from_official_tita,
+    is_official_gifnet,
     is_official_swinfusion,
     is_official_tita,
 )
@@ -34,6 +36,12 @@ _OFFICIAL = (
         is_official_tita,
         from_official_tita,
         {"class_path": "fusion_lab.networks.tita.TITA", "init_args": {}},
+    ),
+    (
+        "official GIFNet checkpoint",
+        is_official_gifnet,
+        from_official_gifnet,
+        {"class_path": "fusion_lab.networks.gifnet.GIFNet", "init_args": {}},
     ),
     (
         "official SwinFusion checkpoint",

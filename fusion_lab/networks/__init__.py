@@ -2,6 +2,7 @@
 
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.classical import Average
+from fusion_lab.networks.gifnet import GIFNet
 from fusion_lab.networks.tita import TITA
 
-__all__ = ["TITA", "Average", "FusionNetwork"]
+__all__ = ["TITA", "Average", "FusionNetwork", "GIFNet"]

@@ -60,6 +60,33 @@ _SWINFUSION_NAMES = [
     *_COMMON_NAMES,
 ]
 
+_GIFNET_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+    (r"^getSharedFeatures\.conv_(\d)\.conv2d\.", lambda m: f"encoder.layers.{int(m[1]) - 1}."),
+    (r"^decoder_rec\.decoder\.(\d+)\.", lambda m: f"reconstruction.{int(m[1]) // 3 * 2}."),
+    (r"^cnnDecoder\.decoder\.(\d+)\.", lambda m: f"decoder.{int(m[1]) // 3 * 2}."),
+    (r"^cnnDecoder\.fuseComplementFeatures\.mlp\.", "gate."),
+    (r"^extractor_multask\.SwinTransformerSpecific\.", ""),
+    (r"^patch_embed_ivif\.proj\.", "multi_modal.embedding."),
+    (r"^patch_embed_mfif\.proj\.", "digital_photography.embedding."),
+    (r"^patch_unembed\.proj\.0\.", "merge."),
+    (r"^layer1\.weights\.0$", "influence.multi_modal"),
+    (r"^layer1\.weights_mfif\.0$", "influence.digital_photography"),
+    (r"^layer1\.blocks\.(\d)\.attn\.attn\.meta\.", r"offset_bias.\1.mlp."),
+    (r"^layer1\.blocks\.(\d)\.(.*)_mfif\.", r"digital_photography.blocks.\1.\2."),
+    (r"^layer1\.blocks\.", "multi_modal.blocks."),
+    (r"\.norm1\.weight$", ".norm.gain"),
+    (r"\.norm1\.bias$", ".norm.offset"),
+    (r"\.norm1\.meta1\.", ".norm.rescale."),
+    (r"\.norm1\.meta2\.", ".norm.rebias."),
+    (r"\.attn\.QK\.", ".query_key."),
+    (r"\.attn\.V\.", ".value."),
+    (r"\.attn\.conv\.", ".depthwise."),
+    (r"\.attn\.proj\.", ".projection."),
+    (r"\.mlp\.mlp\.", ".mlp."),
+]
+# Offsets that follow from the window, and scalars that only blocks without crossing would use.
+_GIFNET_UNUSED = re.compile(r"relative_positions$|layer1\.weights(_mfif)?\.1$")
+
 # Buffers that follow from the architecture, and two convolutions that the official forward pass never calls.
 _UNUSED = re.compile(r"attn_mask$|relative_position_index$|hamming_highpass$|^conv_first[12]_B\.")
 _FUSION_BLOCK = re.compile(r"^layers_Fusion\.(\d+)\.residual_group(_A|_B|)\.blocks\.(\d+)\.")
@@ -74,6 +101,27 @@ def is_official_tita(state: Mapping[str, Tensor]) -> bool:
 def is_official_swinfusion(state: Mapping[str, Tensor]) -> bool:
     """Tell whether the tensors are named as in SwinFusion's release."""
     return "conv_after_body_Fusion.weight" in state
+
+
+def is_official_gifnet(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether the tensors are named as in GIFNet's release (``Final.model``)."""
+    return "getSharedFeatures.conv_1.conv2d.weight" in state
+
+
+def from_official_gifnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Rename the tensors of an official GIFNet checkpoint to those of `GIFNet`.
+
+    Names that the release does not have are kept, so that loading reports them as unexpected.
+    """
+    converted: dict[str, Tensor] = {}
+    for official, tensor in state.items():
+        if _GIFNET_UNUSED.search(official):
+            continue
+        name = official
+        for pattern, ours in _GIFNET_NAMES:
+            name = re.sub(pattern, ours, name)
+        converted[name] = tensor
+    return converted
 
 
 def from_official_tita(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

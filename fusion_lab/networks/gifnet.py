@@ -1,0 +1,132 @@
+"""GIFNet: one network for all fusion tasks by the interaction of two (Cheng et al., CVPR 2025)."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from fusion_lab.networks.attention.cross_fusion import BranchBlock, OffsetBias
+from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.layers.padding import pad_to_multiple
+
+Task = Literal["multi_modal", "digital_photography"]
+
+
+def convolution(in_dim: int, out_dim: int) -> nn.Conv2d:
+    """Make a 3x3 convolution that mirrors the map at its border."""
+    return nn.Conv2d(in_dim, out_dim, 3, padding=1, padding_mode="reflect")
+
+
+class SharedEncoder(nn.Module):
+    """Three densely connected convolutions on both sources."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList([convolution(2 + i * width, width) for i in range(3)])
+
+    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
+        """Encode ``(B, 1, H, W)`` each to ``(B, 2 + 3 width, H, W)``: the sources and the features of every layer."""
+        # The release puts its infrared image first, which is the second source here.
+        features = torch.cat([source_b, source_a], dim=1)
+        for layer in self.layers:
+            features = torch.cat([features, layer(features).relu()], dim=1)
+        return features
+
+
+class Decoder(nn.Sequential):
+    """Four convolutions back to an image in [-1, 1]."""
+
+    def __init__(self, dim: int) -> None:
+        layers: list[nn.Module] = []
+        for width in (64, 32, 16):
+            layers += [convolution(dim, width), nn.ReLU()]
+            dim = width
+        super().__init__(*layers, convolution(dim, 1), nn.Tanh())
+
+
+class Branch(nn.Module):
+    """What one of the two tasks owns: an embedding and two blocks.
+
+    In the first, the auxiliary branch asks with the main one's queries and gives it its result. The second, with
+    shifted windows, works for the main branch alone.
+    """
+
+    def __init__(self, dim: int, num_heads: int, window_size: int) -> None:
+        super().__init__()
+        self.embedding = convolution(dim, dim)
+        self.blocks = nn.ModuleList(
+            [BranchBlock(dim, num_heads, window_size, shift) for shift in (0, window_size // 2)]
+        )
+
+
+class GIFNet(FusionNetwork):
+    """The network of GIFNet; the defaults are the official one.
+
+    A shared encoder; a branch for multi-modal (MM) and one for digital-photography (DP) tasks, which cross-fusion
+    gating (CFGM) lets see each other; a gate and the global decoder. A reconstruction branch (REC) works on the
+    encoder's features in training only. Which branch is the main one is an argument: in training they take turns,
+    inference feeds one pair to both with DP as the main one. Nothing here freezes anything.
+
+    The normalisation of the branches looks at whole images: fused in tiles, an image comes out a little different.
+
+    Args:
+        width: Features of each layer of the encoder.
+        num_heads: Heads of the attention, which must divide ``2 + 3 width``.
+        window_size: Side of the attention windows in pixels.
+    """
+
+    def __init__(self, width: int = 32, num_heads: int = 2, window_size: int = 8) -> None:
+        super().__init__()
+        dim = 2 + 3 * width
+        if dim % num_heads:
+            raise ValueError(f"`num_heads` should divide `2 + 3 width` ({dim}). Found `num_heads = {num_heads}`.")
+        # Measured with the official width.
+        self.bytes_per_pixel = 9_500 * max(dim, 98) // 98
+        self.encoder = SharedEncoder(width)
+        self.reconstruction = Decoder(dim)
+        self.multi_modal = Branch(dim, num_heads, window_size)
+        self.digital_photography = Branch(dim, num_heads, window_size)
+        # Both branches share the bias of their attention and the way back from it.
+        self.offset_bias = nn.ModuleList([OffsetBias(num_heads, window_size) for _ in range(2)])
+        self.merge = convolution(dim, dim)
+        # How much of the auxiliary branch the main one takes, by which branch is the main one: lambda of the paper.
+        self.influence = nn.ParameterDict({task: nn.Parameter(torch.rand(1)) for task in get_args(Task)})
+        self.gate = nn.Sequential(nn.Conv2d(2 * dim, dim, 1, bias=False), nn.ReLU(), nn.Conv2d(dim, 128, 1, bias=False))
+        self.decoder = Decoder(128)
+
+    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
+        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)`` in [0, 1]."""
+        features = self.encoder(source_a, source_b)
+        return self.fuse(features, features, "digital_photography")
+
+    def fuse(self, main: Tensor, auxiliary: Tensor, task: Task) -> Tensor:
+        """Fuse what the encoder says of a pair of the main task, with the help of one of the auxiliary task.
+
+        Args:
+            main: Features of the main task's pair, ``(B, C, H, W)``.
+            auxiliary: Features of the auxiliary task's pair, ``(B, C, H, W)``.
+            task: The main task.
+
+        Returns:
+            Fused luminance of the main pair, ``(B, 1, H, W)`` in [0, 1].
+        """
+        gated = self.gate(torch.cat([main, self.interact(main, auxiliary, task)], dim=1))
+        return self.decoder(gated) / 2 + 0.5
+
+    def interact(self, main: Tensor, auxiliary: Tensor, task: Task) -> Tensor:
+        """Give what the branch of the main task makes of the features of `fuse`, ``(B, C, H, W)``."""
+        height, width = main.shape[-2:]
+        branches = (self.multi_modal, self.digital_photography)
+        own, other = branches if task == "multi_modal" else branches[::-1]
+        x = own.embedding(pad_to_multiple(main, 4))
+        y = other.embedding(pad_to_multiple(auxiliary, 4))
+        bias = self.offset_bias[0]()
+        x, queries, values = own.blocks[0](x, bias)
+        # The release's auxiliary DP branch also convolves MM's values.
+        y, _, _ = other.blocks[0](y, bias, queries, values if task == "multi_modal" else None)
+        x, _, _ = own.blocks[1](x + self.influence[task] * y, self.offset_bias[1]())
+        return self.merge(x)[..., :height, :width]
+
+    def reconstruct(self, features: Tensor) -> Tensor:
+        """Give REC's image of the encoder's features, ``(B, 1, H, W)`` in [-1, 1]."""
+        return self.reconstruction(features)

@@ -1,0 +1,31 @@
+"""Normalisation that hands back what it took away."""
+
+import torch
+from torch import Tensor, nn
+
+
+class RescaleNorm(nn.Module):
+    """RLN: normalise each sample over channels and pixels, and tell by what (Song et al., DehazeFormer, TIP 2023).
+
+    With the mean and the deviation of a sample, the map becomes ``gain (x - mean) / deviation + offset``, channel by
+    channel; ``rescale = A deviation + a`` and ``rebias = B mean + b`` let a block give its output the old scale.
+
+    Args:
+        dim: Channels C.
+    """
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, dim, 1, 1))
+        self.offset = nn.Parameter(torch.zeros(1, dim, 1, 1))
+        self.rescale = nn.Conv2d(1, dim, 1)
+        self.rebias = nn.Conv2d(1, dim, 1)
+        for layer, start in ((self.rescale, 1.0), (self.rebias, 0.0)):
+            nn.init.trunc_normal_(layer.weight, std=0.02)
+            nn.init.constant_(layer.bias, start)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Normalise ``(B, C, H, W)``; returns it with its rescale and rebias, ``(B, C, 1, 1)`` each."""
+        mean = x.mean(dim=(1, 2, 3), keepdim=True)
+        deviation = ((x - mean).square().mean(dim=(1, 2, 3), keepdim=True) + 1e-5).sqrt()
+        return (x - mean) / deviation * self.gain + self.offset, self.rescale(deviation), self.rebias(mean)
