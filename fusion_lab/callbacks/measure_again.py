@@ -22,7 +22,7 @@ class MeasureAgain(UpdatesWeighting):
     Args:
         reuse_next_loss: Take the losses of the next batch, which are computed anyway, for those after the step. This
             saves the second pass, a quarter of the time of a step; but the weighting learns one step later, and from
-            two different batches, so that their difference is noise beside what the step changed.
+            two different batches, whose difference drowns what the step changed.
     """
 
     _batches: list[Batch]

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 from jsonargparse import ArgumentError, ArgumentParser
@@ -25,10 +26,11 @@ def main(argv: list[str]) -> int:
     try:
         args = _parser().parse_args(ours)
     except ArgumentError as error:
-        raise FusionLabError(" ".join(str(error).split())) from None
+        hint = "; keys of the experiments follow ` -- `" if "unrecognized" in str(error).lower() else ""
+        raise FusionLabError(" ".join(str(error).split()) + hint) from None
     if taken := [option for option in overrides if option.partition("=")[0] in _OUR_OWN]:
         raise FusionLabError(f"`ablate` itself gives {taken[0].partition('=')[0]} to each trial: leave it out.")
-    trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output)
+    trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output, scored=not args.metrics)
     ablation = Ablation(trials, args.metrics, args.output, shlex.join(["fusion-lab", "ablate", *argv]))
     try:
         with ending_like_ctrl_c():
@@ -70,9 +72,17 @@ def _parser() -> ArgumentParser:
 
 
 def _plan(
-    experiments: Sequence[Path], layers: Sequence[Path], overrides: Sequence[str], seeds: int, output: Path
+    experiments: Sequence[Path],
+    layers: Sequence[Path],
+    overrides: Sequence[str],
+    seeds: int,
+    output: Path,
+    scored: bool,
 ) -> list[Trial]:
-    """Compose all experiments and list their trials, seed by seed: what is done first is a whole table."""
+    """Compose all experiments and list their trials, seed by seed: what is done first is a whole table.
+
+    Where they are to be ``scored`` on validation pairs, all need some.
+    """
     files: dict[str, Path] = {}
     made_with: dict[str, str] = {}
     for file in experiments:
@@ -83,6 +93,11 @@ def _plan(
             raise FusionLabError(f"The experiment {file} should have a plain `exp.name`. Found '{name}'.")
         if name in files:
             raise FusionLabError(f"{files[name]} and {file} have the same `exp.name`, {name}: rename one of them.")
+        if scored and not (_validation_pairs(config) or any("init_args.val" in option for option in overrides)):
+            raise FusionLabError(
+                f"The experiment {file} validates nothing, so that there is nothing to compare: lay data with `val` "
+                "over it, such as --with configs/data/embedded.yaml, or name other --metrics."
+            )
         files[name] = file
         made_with[name] = yaml.safe_dump({"overrides": list(overrides), "config": config}, sort_keys=False)
     shared = [text for layer in layers for text in ("-c", str(layer))]
@@ -96,6 +111,12 @@ def _plan(
         with atomic_path(make_folder(output) / f"{name}.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8")
     return trials
+
+
+def _validation_pairs(config: dict[str, Any]) -> bool:
+    """Tell whether a configuration has validation pairs; data of another kind is trusted to have some."""
+    arguments = (config.get("data") or {}).get("init_args") or {}
+    return bool(arguments.get("val")) or "train" not in arguments
 
 
 def _refuse_a_mixture(trials: Sequence[Trial], made_with: dict[str, str], output: Path) -> None:

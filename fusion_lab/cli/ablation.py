@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fusion_lab.cli.trials import Failure, Result, Trial, run_trials
+from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
 if TYPE_CHECKING:
@@ -35,11 +36,7 @@ class Ablation:
         self._failures: list[Failure] = []
 
     def run(self, jobs: int) -> None:
-        """Run what is not finished, so many at a time; the table is written anew after each trial.
-
-        Raises:
-            FusionLabError: The trials have no such metrics as the table should show.
-        """
+        """Run what is not finished, so many at a time; the table is written anew after each trial."""
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -64,10 +61,16 @@ class Ablation:
                         self._failures.append(failure)
                     else:
                         self._results[trial] = trial.result()
-                        self._write()
+                        # A mistake in the metrics is told at the end: it is no reason to stop the others.
+                        with suppress(FusionLabError):
+                            self._write()
 
     def conclude(self) -> int:
-        """Print the table and what failed; returns the exit code."""
+        """Print the table and what failed; returns the exit code.
+
+        Raises:
+            FusionLabError: The trials have no such metrics as the table should show.
+        """
         from rich.console import Console
 
         from fusion_lab.reporting.tables import terminal_tables

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -30,7 +31,7 @@ from fusion_lab.networks import FusionNetwork
 _LONGEST_REASON = 300
 
 # Some methods of TorchJD take tensors: a configuration gives lists.
-register_type(torch.Tensor, torch.Tensor.tolist, torch.tensor)
+register_type(torch.Tensor, torch.Tensor.tolist, partial(torch.tensor, dtype=torch.float32))
 
 
 @dataclass
@@ -169,7 +170,12 @@ def _build(command: str, config: dict[str, Any], overrides: list[str]) -> Fusion
             )
         except FusionLabError:
             raise
-        except (ValueError, ImportError, MisconfigurationException, OmegaConfBaseException) as error:
+        except ImportError as error:
+            raise FusionLabError(
+                f"A class of the configuration needs a package that is missing ({' '.join(str(error).split())}): "
+                "install it; for methods of TorchJD it is in the extra `weightings`."
+            ) from None
+        except (ValueError, MisconfigurationException, OmegaConfBaseException) as error:
             raise FusionLabError(explain(str(error), ())) from None
 
 

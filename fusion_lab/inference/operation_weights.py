@@ -31,8 +31,8 @@ class OperationWeightsReader:
         self._fusions = {n: module for n, module in network.named_modules() if isinstance(module, AdaptiveFusion)}
         if not self._fusions:
             raise FusionLabError(
-                f"The network {type(network).__name__} has no operation weights to show: take one with OAF "
-                "(AdaptiveFusion), such as TITA."
+                f"The network ({type(network).__name__}) has no OAF whose weights could be shown: take one that was "
+                "built with operation branches, such as TITA with its own `operations`."
             )
         single = len(self._fusions) == 1
         self.operations = [

@@ -89,7 +89,10 @@ class FusionModule(LightningModule):
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and, if there is one, its schedule."""
-        parameters = [*self.network.parameters(), *self.weighting.parameters()]
+        parameters: list[Any] = list(self.network.parameters())
+        if learnt := list(self.weighting.parameters()):
+            lr = self.weighting.parameter_lr
+            parameters = [{"params": parameters}, {"params": learnt, **({} if lr is None else {"lr": lr})}]
         try:
             optimizer = self._make_optimizer(parameters) if self._make_optimizer else Adam(parameters, lr=2e-5)
             if self._make_scheduler is None:
@@ -219,7 +222,7 @@ class FusionModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the weighting from the checkpoint only to train on: evaluation may go with any other."""
-        if self.trainer.state.fn != "fit":
+        if self._trainer is None or self._trainer.state.fn != "fit":
             own = {f"weighting.{name}": value for name, value in self.weighting.state_dict().items()}
             kept = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith("weighting.")}
             checkpoint["state_dict"] = {**kept, **own}

@@ -105,6 +105,8 @@ class InteractionStage(nn.Module):
         super().__init__()
         if not arrangement or set(arrangement) - {"inter", "intra"}:
             raise ValueError(f"`arrangement` should be a list of `inter` and `intra`. Found {list(arrangement)}.")
+        if num_blocks < 0:
+            raise ValueError(f"`num_interaction_blocks` should be at least 0. Found {num_blocks}.")
         self.recompute = recompute
         kinds = list(islice(cycle(arrangement), num_blocks))
         rates = {kind: iter(drop_path_rates(kinds.count(kind), drop_path)) for kind in ("inter", "intra")}

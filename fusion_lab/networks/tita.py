@@ -69,6 +69,8 @@ class TITA(FusionNetwork):
         super().__init__()
         if embed_dim % num_heads:
             raise ValueError(f"`embed_dim` should be a multiple of `num_heads`. Found {embed_dim} and {num_heads}.")
+        if not (operations or dynamic_weights):
+            raise ValueError("`dynamic_weights: false` needs `operations`, whose weights it fixes.")
         self.window_size = window_size
         # Measured with the official width; features and attention maps grow with it.
         self.bytes_per_pixel = 14_500 * max(embed_dim, 60) // 60

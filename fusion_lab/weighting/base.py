@@ -18,6 +18,9 @@ class LossWeighting(nn.Module, ABC):
     measures_again: ClassVar[bool] = False
     """Whether `update` wants the losses of the same batch after the optimizer step."""
 
+    parameter_lr: float | None = None
+    """The step of its parameters, if it has any; that of the network unless given."""
+
     def __init__(self) -> None:
         super().__init__()
         self.tasks: list[str] = []

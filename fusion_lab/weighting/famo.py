@@ -56,15 +56,9 @@ class FAMO(LossWeighting):
         """Weigh the losses, one positive scalar a task.
 
         Raises:
-            FusionLabError: A loss is not positive, so that its logarithm says nothing.
+            FusionLabError: A loss is not positive and finite, so that its logarithm says nothing.
         """
-        for task, loss in losses.items():
-            # Written so that NaN, which would poison the logits for good, fails too.
-            if not loss > 0:
-                raise FusionLabError(
-                    f"FAMO needs positive losses, but that of task '{task}' is {loss.item():.6g}: "
-                    "add a constant to its objective or choose another weighting."
-                )
+        _require_positive(losses)
         present = self._present(losses)
         shifted = self._stack(losses, present) + _EPSILON
         weights = self.logits[present].softmax(dim=0).to(shifted.dtype)
@@ -73,7 +67,13 @@ class FAMO(LossWeighting):
 
     @torch.no_grad()
     def update(self, before: dict[str, Tensor], after: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Move the logits by one Adam step; returns the new weight and logit of each task."""
+        """Move the logits by one Adam step; returns the new weight and logit of each task.
+
+        Raises:
+            FusionLabError: A loss is not positive and finite: it would poison the logits for good.
+        """
+        _require_positive(before)
+        _require_positive(after)
         present = self._present(before)
         log_before, log_after = (
             self._stack(losses, present).to(self.logits.dtype).add(_EPSILON).log() for losses in (before, after)
@@ -96,3 +96,14 @@ class FAMO(LossWeighting):
 
     def _stack(self, losses: dict[str, Tensor], present: list[int]) -> Tensor:
         return torch.stack([losses[self.tasks[index]] for index in present])
+
+
+def _require_positive(losses: dict[str, Tensor]) -> None:
+    for task, loss in losses.items():
+        if not 0 < loss < torch.inf:
+            cure = (
+                "add a constant to its objective or choose another weighting"
+                if loss <= 0
+                else "training has diverged, take smaller steps or clip the gradients"
+            )
+            raise FusionLabError(f"FAMO needs positive losses, but that of task '{task}' is {loss.item():.6g}: {cure}.")

@@ -20,14 +20,17 @@ class Scalarization(AdaptedWeighting[Scalarizer]):
     Args:
         scalarizer: Any scalarizer but FAMO, which is `fusion_lab.weighting.FAMO` here: TorchJD's does not save its
             moments.
+        lr: The step of what is learnt by gradients; the network's own unless given, which is small for a number that
+            has to move by units. Schedules that set the step themselves, such as OneCycleLR, set this one too.
     """
 
-    def __init__(self, scalarizer: Scalarizer) -> None:
+    def __init__(self, scalarizer: Scalarizer, lr: float | None = None) -> None:
         if isinstance(scalarizer, torchjd.scalarization.FAMO):
             raise FusionLabError("FAMO of TorchJD does not resume exactly: use fusion_lab.weighting.FAMO.")
         super().__init__(scalarizer)
         # The optimizer, the device and the checkpoint find its parameters here.
-        self.learnt = torch.nn.ParameterDict(dict(scalarizer.named_parameters()))
+        self.learnt = torch.nn.ParameterDict({n.replace(".", "_"): p for n, p in scalarizer.named_parameters()})
+        self.parameter_lr = lr
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
         """Combine the losses, one scalar a task.

@@ -103,7 +103,7 @@ def test_task_without_pairs_is_left_out(root, tmp_path):
 
 def test_network_without_oaf_is_told(root, tmp_path):
     validated = FusionModule(Average(), tita_objectives())
-    with pytest.raises(FusionLabError, match="Average has no operation weights"):
+    with pytest.raises(FusionLabError, match=r"network \(Average\) has no OAF"):
         trainer(tmp_path, callbacks=[OperationWeights(tmp_path)]).validate(validated, data(root, root), verbose=False)
 
 

@@ -198,6 +198,9 @@ def test_mistakes(mistake, experiment, tmp_path):
     assert "plain `exp.name`. Found 'a/b'" in mistake(twin)
     assert "seeds" in mistake(first, "--seeds", 0)
     assert "`ablate` itself gives --exp.name" in mistake(first, "--", "--exp.name=x")
+    assert "follow ` -- `" in mistake(first, "--trainer.max_steps=3")
+    unscored = experiment("unscored", data={"init_args": {"train": {"ivf": []}}})
+    assert f"The experiment {unscored} validates nothing" in mistake(unscored)
     assert not (tmp_path / "out").exists()
 
 

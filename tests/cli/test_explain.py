@@ -86,7 +86,7 @@ def test_mistakes_are_told_in_one_line(arguments, told):
 def test_mistakes_in_what_is_there(root, weights, tmp_path):
     pairs = ("--pairs", "ivf", root / "ivf" / "a", root / "ivf" / "b")
     save_network(Average(), tmp_path / "average.safetensors")
-    with pytest.raises(FusionLabError, match="Average has no operation weights"):
+    with pytest.raises(FusionLabError, match=r"network \(Average\) has no OAF"):
         run(*pairs, "-o", tmp_path / "a.png", "--weights", tmp_path / "average.safetensors")
     (tmp_path / "empty").mkdir()
     # Told before the first pair is fused.

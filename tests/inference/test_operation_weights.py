@@ -101,6 +101,6 @@ def test_fixed_weights_are_equal():
 
 
 def test_network_without_oaf_is_told():
-    with pytest.raises(FusionLabError, match="Average has no operation weights") as error:
+    with pytest.raises(FusionLabError, match=r"network \(Average\) has no OAF") as error:
         operation_weights(Average(), *images(8, 8))
     assert "\n" not in str(error.value)

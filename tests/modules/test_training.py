@@ -361,6 +361,17 @@ def test_a_checkpoint_is_evaluated_with_any_weighting(root, few, tmp_path):
     assert logged["val/loss"] > 0
 
 
+def test_module_loads_without_a_trainer(root, few, tmp_path):
+    fit = trainer(tmp_path, max_steps=1, limit_val_batches=0)
+    trained = module()
+    fit.fit(trained, data(root, few))
+    fit.save_checkpoint(tmp_path / "tiny.ckpt")
+    network = TITA(**NETWORK, drop_path=0.0)
+    loaded = TITAModule.load_from_checkpoint(tmp_path / "tiny.ckpt", network=network, weights_only=True)
+    for name, tensor in trained.network.state_dict().items():
+        assert torch.equal(loaded.network.state_dict()[name], tensor)
+
+
 def test_a_wrong_schedule_is_told(root, few, tmp_path):
     tiny = module(scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=1.0, total_steps=-1))
     with pytest.raises(FusionLabError, match="wrong argument"):

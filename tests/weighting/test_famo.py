@@ -45,6 +45,18 @@ def test_start_is_at_equal_weight_for_every_task():
     assert famo.task_weights().tolist() == pytest.approx([1 / 3] * 3)
 
 
+@pytest.mark.parametrize("bad", [float("inf"), float("nan"), -1.0])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_loss_that_would_poison_the_logits_is_refused(bad, when):
+    famo = FAMO()
+    famo.setup(TASKS)
+    good = named([1.0, 1.0, 2.0])
+    pair = {"before": good, "after": good, when: named([1.0, bad, 2.0])}
+    with pytest.raises(FusionLabError, match="positive losses, but that of task 'mff' is"):
+        famo.update(**pair)
+    assert not famo.logits.any()
+
+
 @pytest.mark.parametrize("bad", [0.0, -1.0])
 def test_loss_that_is_not_positive_is_told_with_its_task(bad):
     famo = FAMO()

@@ -142,11 +142,83 @@ def test_sum_of_gradients_trains_as_the_gradient_of_the_sum(root, tmp_path):
     torch.testing.assert_close(by_gradients, whole, rtol=0, atol=1e-9)
 
 
+def test_mixed_precision_does_not_round_the_combined_gradient(root, tmp_path):
+    """By one step without momentum, so that the step tells the gradient."""
+
+    def moved(folder, weighting):
+        torch.manual_seed(0)
+        trained = module(weighting, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=1e-3))
+        start = flat(trained)
+        trainer(folder, max_steps=1, precision="bf16-mixed", callbacks=[MeasureAgain()]).fit(trained, data(root))
+        return flat(trained) - start
+
+    expected = moved(tmp_path / "sum", Equal())
+    actual = moved(tmp_path / "gradients", Aggregation(torchjd.aggregation.Sum()))
+    torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-7)
+
+
 def test_clipping_and_accumulation_work_on_the_combined_gradient(root, tmp_path):
     options = {"precision": "64-true", "gradient_clip_val": 0.01, "accumulate_grad_batches": 2}
     whole = flat(fit(tmp_path, root, Equal(), 2, **options))
     by_gradients = flat(fit(tmp_path, root, Aggregation(torchjd.aggregation.Sum()), 2, **options))
     torch.testing.assert_close(by_gradients, whole, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["COSMOS", "Constant", "PBI", "STCH"])
+def test_given_weights_follow_the_precision_and_the_device(name):
+    given = {**NEEDED[name], "weights": torch.tensor([1.0, 2.0, 3.0])}
+    weighting = Scalarization(getattr(torchjd.scalarization, name)(**given)).double()
+    weighting.setup(list(TASKS))
+    losses = {task: value.double() for task, value in Point().losses().items()}
+    assert weighting(losses).dtype == torch.float64
+    assert weighting.to("meta").method.weights.device.type == "meta"
+
+
+def test_what_is_kept_on_the_cpu_stays_there_when_it_is_resumed():
+    weighting = Aggregation(torchjd.aggregation.GradVac())
+    weighting.setup(list(TASKS))
+    weighting(Point().losses())
+    state = weighting.get_extra_state()
+    elsewhere = Aggregation(torchjd.aggregation.GradVac())
+    # As if it had been trained on another device, where GradVac keeps its own on the CPU.
+    [part] = state
+    state[part] = {
+        k: {"tensor on the CPU": next(iter(v.values()))} if isinstance(v, dict) else v for k, v in state[part].items()
+    }
+    elsewhere.set_extra_state(state)
+    assert all(buffer.device.type == "cpu" for buffer in elsewhere.to("meta").method.buffers())
+
+
+def test_step_of_what_is_learnt_can_be_another(root, tmp_path):
+    trained = module(Scalarization(UW(3), lr=0.5), optimizer=lambda groups: torch.optim.SGD(groups, lr=0.0))
+    trainer(tmp_path, max_steps=1).fit(trained, data(root))
+    # The network rests; the losses, about 30 each, push by half of that.
+    assert (trained.weighting.method.log_var > 1).all()
+
+
+@pytest.mark.parametrize(
+    ("aggregator", "sentence"),
+    [
+        (torchjd.aggregation.NashMTL(2), "NashMTL refuses the gradients of ivf, mff, mef: "),
+        (torchjd.aggregation.Constant(torch.ones(2)), "Constant refuses the gradients of ivf, mff, mef: "),
+        (torchjd.aggregation.TrimmedMean(5), "TrimmedMean refuses the gradients of ivf, mff, mef: "),
+    ],
+    ids=["NashMTL", "Constant", "TrimmedMean"],
+)
+def test_aggregator_for_another_number_of_tasks_is_told(aggregator, sentence):
+    weighting = Aggregation(aggregator)
+    weighting.setup(list(TASKS))
+    with pytest.raises(FusionLabError, match=sentence):
+        weighting(Point().losses())
+
+
+def test_gradient_that_is_not_finite_is_told_with_its_task():
+    weighting = Aggregation(PCGrad())
+    weighting.setup(list(TASKS))
+    losses = Point().losses()
+    losses["mff"] = losses["mff"] * torch.inf
+    with pytest.raises(FusionLabError, match="that of 'mff' is not finite"):
+        weighting(losses)
 
 
 def test_frozen_parameters_stay_out_of_the_aggregation():

@@ -52,7 +52,8 @@ class AdaptiveFusion(nn.Module):
         super().__init__()
         names = [operation.parameter_name for operation in operations]
         if not names or len(set(names)) < len(names):
-            raise ValueError(f"`operations` should name one or more different branches. Found {names}.")
+            found = ", ".join(operation.__name__ for operation in operations) or "none"
+            raise ValueError(f"`operations` should name one or more different branches. Found {found}.")
         self.num_operations = len(operations)
         self.labels = [operation.label for operation in operations]
         self.source_a = SourceOperations(dim, operations)
