@@ -17,12 +17,8 @@ class MeasureAgain(UpdatesWeighting):
 
     Under gradient accumulation the batches of one step are kept and measured together. The second pass runs in train
     mode and precision of the first, without gradients, on the bare module, so that no gradients are synchronised; the
-    losses are averaged over all ranks. A weighting that does not learn this way costs nothing.
-
-    Args:
-        reuse_next_loss: Take the losses of the next batch, which are computed anyway, for those after the step. This
-            saves the second pass, a quarter of the time of a step; but the weighting learns one step later, and from
-            two different batches, whose difference drowns what the step changed.
+    losses are averaged over all ranks. A weighting that does not learn this way costs nothing; one that asks for the
+    losses of the next batch (`LossWeighting.reuse_next_loss`) gets them, one step late.
     """
 
     _batches: list[Batch]
@@ -30,8 +26,7 @@ class MeasureAgain(UpdatesWeighting):
     _last: Losses
     _step: int
 
-    def __init__(self, reuse_next_loss: bool = False) -> None:
-        self.reuse_next_loss = reuse_next_loss
+    def __init__(self) -> None:
         self._forget()
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -50,13 +45,13 @@ class MeasureAgain(UpdatesWeighting):
         if not module.weighting.measures_again:
             return
         self._before.append(outputs["task_losses"])
-        if not self.reuse_next_loss:
+        if not module.weighting.reuse_next_loss:
             self._batches.append(batch)
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
         before = _mean(trainer, self._before)
-        if self.reuse_next_loss:
+        if module.weighting.reuse_next_loss:
             if self._last:
                 self._update(module, self._last, before)
             self._last = before

@@ -18,6 +18,9 @@ class LossWeighting(nn.Module, ABC):
     measures_again: ClassVar[bool] = False
     """Whether `update` wants the losses of the same batch after the optimizer step."""
 
+    reuse_next_loss: bool = False
+    """Whether the losses of the next batch, which are computed anyway, shall stand for those after the step."""
+
     parameter_lr: float | None = None
     """The step of its parameters, if it has any; that of the network unless given."""
 

@@ -33,7 +33,7 @@ class Run:
         torch.manual_seed(1 if ckpt else 0)
         one_cycle = partial(torch.optim.lr_scheduler.OneCycleLR, max_lr=1e-2, total_steps=STEPS)
         trained = module(
-            FAMO(),
+            FAMO(reuse_next_loss=reuse),
             drop_path=0.5,
             optimizer=partial(torch.optim.Adam, lr=1e-3),
             scheduler=one_cycle if schedule else None,
@@ -41,7 +41,7 @@ class Run:
         self.names = Names()
         callbacks = [
             RepeatableNoise(3),
-            MeasureAgain(reuse_next_loss=reuse),
+            MeasureAgain(),
             EMAWeightAveraging(decay=0.8, use_buffers=False),
             self.names,
             Checkpoints(folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_last=True),

@@ -144,14 +144,9 @@ def test_next_loss_stands_for_the_second_pass(root, tmp_path):
     """One step late: what a step changed is told with the losses of the next batch."""
     torch.manual_seed(0)
     spy = Spy()
+    spy.reuse_next_loss = True
     trained = module(spy, optimizer=lambda parameters: torch.optim.SGD(parameters, lr=0.0))
-    fit = trainer(
-        tmp_path,
-        max_epochs=2,
-        accumulate_grad_batches=2,
-        precision="64-true",
-        callbacks=[MeasureAgain(reuse_next_loss=True)],
-    )
+    fit = trainer(tmp_path, max_epochs=2, accumulate_grad_batches=2, precision="64-true", callbacks=[MeasureAgain()])
     fit.fit(trained, data(root))
     with torch.no_grad():
         losses = [trained.task_losses(batch) for batch in batches(root, 6)]
@@ -166,10 +161,9 @@ def test_next_loss_stands_for_the_second_pass(root, tmp_path):
 def test_next_loss_runs_the_network_once_a_batch(root, tmp_path):
     calls = {}
     for reuse in (False, True):
-        trained, seen = module(FAMO()), []
+        trained, seen = module(FAMO(reuse_next_loss=reuse)), []
         trained.network.register_forward_hook(lambda *_, seen=seen: seen.append(1))
-        callbacks = [MeasureAgain(reuse_next_loss=reuse)]
-        trainer(tmp_path, max_steps=2, callbacks=callbacks).fit(trained, data(root))
+        trainer(tmp_path, max_steps=2, callbacks=[MeasureAgain()]).fit(trained, data(root))
         calls[reuse] = len(seen)
     assert calls == {False: 2 * 2 * len(TASKS), True: 2 * len(TASKS)}
 
