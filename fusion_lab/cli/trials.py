@@ -139,8 +139,18 @@ def _start(trial: Trial) -> "subprocess.Popen[bytes]":
     with trial.log.open("ab") as log:
         # In a session of its own: Ctrl-C in the terminal would reach it a second time, and so stop it at once.
         return subprocess.Popen(
-            trial.command, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            trial.command,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            preexec_fn=_listen_to_ctrl_c,
         )
+
+
+def _listen_to_ctrl_c() -> None:
+    """Hear it even where a shell has started all of this in the background, for which it makes Ctrl-C ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _failure(trial: Trial, code: int) -> Failure | None:

@@ -140,6 +140,15 @@ def test_several_run_at_a_time(ablate, experiment, tmp_path):
     assert sorted(ran(tmp_path)) == [f"seed0/e{n}" for n in range(4)]
 
 
+@pytest.fixture
+def heard():
+    """Let this process hear Ctrl-C, which shells make ignored in what they start in the background."""
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, previous)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_saves_itself_and_is_resumed(ablate, experiment, tmp_path, number):
     quick, slow = experiment("quick"), experiment("slow", wait=True)
