@@ -13,7 +13,12 @@ ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
 ABLATIONS = [file for file in EXPERIMENTS if file.parents[1].name == "tita"]
 WHOLE = [file for file in EXPERIMENTS if file not in ABLATIONS]
-BLOCKS = sorted((ROOT / "configs").rglob("*.yaml"))
+# Blocks that an ablation builds on are built with it.
+BLOCKS = sorted(
+    file
+    for file in (ROOT / "configs").rglob("*.yaml")
+    if not any(f"configs/{file.relative_to(ROOT / 'configs')}" in ablation.read_text() for ablation in ABLATIONS)
+)
 NARROW = {"embed_dim": 12, "num_heads": 2}
 
 

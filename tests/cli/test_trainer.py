@@ -158,7 +158,7 @@ KEYS = {
     "network": ("--model.init_args.network.init_args.embed_dimm=4", r"model.network: .*did you mean 'embed_dim'"),
     "weighting": (
         "--model.init_args.weighting.init_args.decay=1",
-        r"model.weighting: .*no key 'decay': choose one of lr, weight_decay",
+        r"model.weighting: .*no key 'decay': choose one of lr, reuse_next_loss, weight_decay",
     ),
     "data": ("--data.init_args.batch_siz=4", r"data: .*did you mean 'batch_size'"),
     "augmentation": ("--data.init_args.augmentation.init_args.pach=4", r"augmentation: .*did you mean 'patch'"),

@@ -42,6 +42,8 @@ def all_of(package, base):
     ]
 
 
+# Not NashMTL, whose solver begins anew.
+REMEMBERING = ("DWA", "UW", "IMTLL", "Random", "PCGrad", "GradDrop", "GradVac", "PCD", "ExcessMTL")
 SCALARIZERS = all_of(torchjd.scalarization, torchjd.scalarization.Scalarizer)
 AGGREGATORS = all_of(torchjd.aggregation, torchjd.aggregation.Aggregator)
 
@@ -78,14 +80,14 @@ def flat(trained):
 @pytest.mark.parametrize(
     "cls", [*SCALARIZERS, *AGGREGATORS], ids=lambda cls: cls.__module__.split(".")[1] + cls.__name__
 )
-def test_every_method_trains_three_steps_and_resumes_after_two(root, tmp_path, cls):
-    """Epochs of two batches: the third step begins one, which is where DWA looks back."""
+def test_every_method_trains_three_steps(root, tmp_path, cls):
+    """And, if it learns or draws anything, resumes after two: the third begins an epoch, where DWA looks back."""
     whole = fit(tmp_path / "whole", root, build(cls), 3)
     torch.manual_seed(0)
     assert flat(whole).isfinite().all()
     assert not torch.equal(flat(whole), flat(module(Equal())))
-    resumed = fit(tmp_path / "resumed", root, build(cls), 3, ckpt=saved(tmp_path / "whole", 2))
-    if cls.__name__ != "NashMTL":
+    if cls.__name__ in REMEMBERING:
+        resumed = fit(tmp_path / "resumed", root, build(cls), 3, ckpt=saved(tmp_path / "whole", 2))
         assert torch.equal(flat(resumed), flat(whole))
 
 
