@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveFloat
 
+from fusion_lab.cli.arguments import parse
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
@@ -17,10 +18,7 @@ HELP = "show what a network decides inside"
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    try:
-        args = _parser().parse_args(argv)
-    except ArgumentError as error:
-        raise FusionLabError(" ".join(str(error).split())) from None
+    args = parse(_parser(), argv)
     return _weights(args.weights)
 
 

@@ -2,20 +2,17 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveFloat
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.cli.arguments import parse
 
 HELP = "fuse two images, or two folders of images paired by name"
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    try:
-        args = _parser().parse_args(argv)
-    except ArgumentError as error:
-        raise FusionLabError(" ".join(str(error).split())) from None
+    args = parse(_parser(), argv)
     return _run(args)
 
 

@@ -2,19 +2,16 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.cli.arguments import parse
 
 HELP = "convert official checkpoints, or look into weights"
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    try:
-        args = _parser().parse_args(argv)
-    except ArgumentError as error:
-        raise FusionLabError(" ".join(str(error).split())) from None
+    args = parse(_parser(), argv)
     if args.subcommand == "convert":
         return _convert(args.convert.source, args.convert.output)
     return _info(args.info.file)
