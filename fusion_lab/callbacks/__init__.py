@@ -1,5 +1,6 @@
 """Callbacks: what happens around the training step."""
 
+from fusion_lab.callbacks.alternating_freeze import AlternatingFreeze
 from fusion_lab.callbacks.checkpoints import Checkpoints
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
 from fusion_lab.callbacks.interruption import StopBetweenBatches
@@ -9,6 +10,7 @@ from fusion_lab.callbacks.repeatable_noise import RepeatableNoise
 from fusion_lab.callbacks.write_fused import WriteFused
 
 __all__ = [
+    "AlternatingFreeze",
     "Checkpoints",
     "GradientConflict",
     "MeasureAgain",

@@ -148,9 +148,9 @@ def _task_gradients(
     gradients = {}
     with _undisturbed(module), torch.enable_grad():
         # Task by task, so that the activations of one at a time are kept.
-        for task, sample in batch.items():
+        for task in batch:
             with precision.train_step_context():
-                (loss,) = module.task_losses({task: sample}).values()
+                (loss,) = module.task_losses(batch, [task]).values()
             # Not `backward`: nothing may reach `.grad`, nor the hooks by which DDP synchronises.
             found = torch.autograd.grad(loss * scale, parameters, materialize_grads=True)
             flat = torch.cat([gradient.flatten() for gradient in found]) / scale

@@ -38,7 +38,12 @@ class FusionModule(LightningModule):
         metrics: Scores of the validation and test pairs, each logged as ``val/TASK/LABEL``; tasks that have no
             objective, such as those that TITA never trains on, are scored too.
         memory_limit: The memory in GiB that fusing a whole pair may take; what needs more is fused in tiles.
+
+    Attributes:
+        phase: What is trained now, where training has phases (`AlternatingFreeze` says so); None for everything.
     """
+
+    phase: str | None = None
 
     def __init__(
         self,
@@ -79,7 +84,9 @@ class FusionModule(LightningModule):
         self.weighting.setup(tasks)
 
     def on_fit_start(self) -> None:
-        """Refuse a weighting that would never learn."""
+        """Prepare the losses, and refuse a weighting that would never learn."""
+        for objective in self.objectives.values():
+            cast(Objective, objective).prepare()
         found = any(isinstance(callback, UpdatesWeighting) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
         if self.weighting.measures_again and not found:
             raise FusionLabError(
@@ -106,23 +113,29 @@ class FusionModule(LightningModule):
         """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
         return self.network(source_a, source_b)
 
-    def task_terms(self, batch: Batch) -> dict[str, dict[str, Tensor]]:
-        """Give every weighted loss term, a scalar, of every task in ``batch``."""
+    def task_terms(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, dict[str, Tensor]]:
+        """Give every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
+        chosen = {task: batch[task] for task in tasks or batch}
         return {
             task: self._terms(task, self.network(sample["source_a"], sample["source_b"]), sample)
-            for task, sample in batch.items()
+            for task, sample in chosen.items()
         }
 
     def _terms(self, task: str, fused: Tensor, sample: Sample) -> dict[str, Tensor]:
-        """Give the weighted loss terms of a task, in float32 at least: SSIM's variances cancel in half precision."""
-        if fused.dtype in (torch.float16, torch.bfloat16):
-            fused = fused.float()
-        with torch.autocast(fused.device.type, enabled=False):
-            return self.objectives[task](fused, sample)
+        """Give the weighted loss terms of a task."""
+        return self._measure(self.objectives[task], fused, sample)
 
-    def task_losses(self, batch: Batch) -> dict[str, Tensor]:
-        """Give the loss, a scalar, of every task in ``batch``."""
-        return {task: total(terms) for task, terms in self.task_terms(batch).items()}
+    @staticmethod
+    def _measure(objective: nn.Module, image: Tensor, sample: Sample) -> dict[str, Tensor]:
+        """Give weighted loss terms in float32 at least: SSIM's variances cancel in half precision."""
+        if image.dtype in (torch.float16, torch.bfloat16):
+            image = image.float()
+        with torch.autocast(image.device.type, enabled=False):
+            return objective(image, sample)
+
+    def task_losses(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
+        """Give the loss, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
+        return {task: total(terms) for task, terms in self.task_terms(batch, tasks).items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
         """Weigh the task losses; ``task_losses`` of the result are those before the step, without gradients."""
@@ -191,7 +204,8 @@ class FusionModule(LightningModule):
         return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
 
     def _start_evaluation(self) -> None:
-        self._evaluated = torch.zeros(len(self.metrics), 2, dtype=torch.float64, device=self.device)
+        # For each task: the pairs, those that have a loss, and the sum of their losses.
+        self._evaluated = torch.zeros(len(self.metrics), 3, dtype=torch.float64, device=self.device)
         for metrics in self.metrics.values():
             cast(MetricCollection, metrics).reset()
 
@@ -201,21 +215,26 @@ class FusionModule(LightningModule):
             fused = self._fuse_whole(sample)
             sums = self._evaluated[list(self.metrics).index(task)]
             sums[0] += len(a)
-            if task in self.objectives:
-                sums[1] += total(self._terms(task, fused, sample)) * len(a)
+            if self._has_loss(task, sample):
+                sums[1] += len(a)
+                sums[2] += total(self._terms(task, fused, sample)) * len(a)
             cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
+
+    def _has_loss(self, task: str, sample: Sample) -> bool:
+        """Tell whether a pair can be compared with what its objective asks for."""
+        if task not in self.objectives:
+            return False
+        return "target" in sample or not cast(Objective, self.objectives[task]).needs_target
 
     def _log_evaluation(self, stage: str) -> None:
         """Log the means over all ranks, in one order on each, whichever tasks a rank has seen pairs of."""
         sums = cast(Tensor, self.trainer.strategy.reduce(self._evaluated, reduce_op="sum"))
         counts = dict(zip(self.metrics, sums[:, 0], strict=True))
-        losses = dict(zip(self.metrics, sums[:, 1], strict=True))
         seen = [task for task, count in counts.items() if count > 0]
         for task in seen:
             scores = cast(MetricCollection, self.metrics[task]).compute()
             self.log_dict({f"{stage}/{task}/{label}": score for label, score in scores.items()}, sync_dist=True)
-        if trained := [task for task in seen if task in self.objectives]:
-            means = {task: losses[task] / counts[task] for task in trained}
+        if means := {task: loss / n for task, (_, n, loss) in zip(self.metrics, sums, strict=True) if n > 0}:
             for task, mean in means.items():
                 self.log(f"{stage}/{task}/loss", mean, sync_dist=True)
             self.log(f"{stage}/loss", total(means), sync_dist=True, prog_bar=True)

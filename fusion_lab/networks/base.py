@@ -2,7 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
 
@@ -16,6 +16,9 @@ class FusionNetwork(nn.Module, ABC):
 
     test_padding: ClassVar[int] = 0
     """Before a whole image is fused, its sides grow to the next larger multiple of this (0: not at all)."""
+
+    colour_rule: ClassVar[Literal["tita", "gifnet"]] = "tita"
+    """The release whose way to take luminance out of colours, and to put them around it, the network is used with."""
 
     bytes_per_pixel: int = 64
     """Peak memory of a float32 forward pass on a CPU without gradients, in bytes per pixel of one source."""

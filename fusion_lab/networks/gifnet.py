@@ -1,6 +1,6 @@
 """GIFNet: one network for all fusion tasks by the interaction of two (Cheng et al., CVPR 2025)."""
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -65,7 +65,7 @@ class GIFNet(FusionNetwork):
     A shared encoder; a branch for multi-modal (MM) and one for digital-photography (DP) tasks, which cross-fusion
     gating (CFGM) lets see each other; a gate and the global decoder. A reconstruction branch (REC) works on the
     encoder's features in training only. Which branch is the main one is an argument: in training they take turns,
-    inference feeds one pair to both with DP as the main one. Nothing here freezes anything.
+    inference feeds one pair to both. Nothing here freezes anything.
 
     The normalisation of the branches looks at whole images: fused in tiles, an image comes out a little different.
 
@@ -73,11 +73,28 @@ class GIFNet(FusionNetwork):
         width: Features of each layer of the encoder.
         num_heads: Heads of the attention, which must divide ``2 + 3 width``.
         window_size: Side of the attention windows in pixels.
+        influence: How much of the auxiliary branch the main one takes, lambda of the paper: ``learnt`` for each main
+            task as in the release, ``shared`` for one that both learn as in the paper's text, or a number that stays;
+            with 0 the branches do not interact.
+        main: Which branch is the main one when the network fuses; the release takes the DP branch.
     """
 
-    def __init__(self, width: int = 32, num_heads: int = 2, window_size: int = 8) -> None:
+    colour_rule: ClassVar[Literal["tita", "gifnet"]] = "gifnet"
+
+    def __init__(
+        self,
+        width: int = 32,
+        num_heads: int = 2,
+        window_size: int = 8,
+        influence: Literal["learnt", "shared"] | float = "learnt",
+        main: Task = "digital_photography",
+    ) -> None:
         super().__init__()
         dim = 2 + 3 * width
+        if main not in get_args(Task):
+            raise ValueError(f"`main` should be one of {', '.join(get_args(Task))}. Found `main = {main!r}`.")
+        if isinstance(influence, str) and influence not in ("learnt", "shared"):
+            raise ValueError(f"`influence` should be learnt, shared or a number. Found `influence = {influence!r}`.")
         if dim % num_heads:
             raise ValueError(f"`num_heads` should divide `2 + 3 width` ({dim}). Found `num_heads = {num_heads}`.")
         # Measured with the official width.
@@ -89,43 +106,53 @@ class GIFNet(FusionNetwork):
         # Both branches share the bias of their attention and the way back from it.
         self.offset_bias = nn.ModuleList([OffsetBias(num_heads, window_size) for _ in range(2)])
         self.merge = convolution(dim, dim)
-        # How much of the auxiliary branch the main one takes, by which branch is the main one: lambda of the paper.
-        self.influence = nn.ParameterDict({task: nn.Parameter(torch.rand(1)) for task in get_args(Task)})
+        learnt = {"learnt": get_args(Task), "shared": ("shared",)}.get(str(influence), ())
+        self.influence = nn.ParameterDict({name: nn.Parameter(torch.rand(1)) for name in learnt})
+        self.fixed_influence = None if learnt else float(influence)
+        self.main = main
         self.gate = nn.Sequential(nn.Conv2d(2 * dim, dim, 1, bias=False), nn.ReLU(), nn.Conv2d(dim, 128, 1, bias=False))
         self.decoder = Decoder(128)
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)`` in [0, 1]."""
         features = self.encoder(source_a, source_b)
-        return self.fuse(features, features, "digital_photography")
+        return self.fuse(features, features, self.main)
 
-    def fuse(self, main: Tensor, auxiliary: Tensor, task: Task) -> Tensor:
+    def fuse(self, main: Tensor, auxiliary: Tensor, task: Task, detach_auxiliary: bool = False) -> Tensor:
         """Fuse what the encoder says of a pair of the main task, with the help of one of the auxiliary task.
 
         Args:
             main: Features of the main task's pair, ``(B, C, H, W)``.
             auxiliary: Features of the auxiliary task's pair, ``(B, C, H, W)``.
             task: The main task.
+            detach_auxiliary: Let no gradient pass through the auxiliary branch's attention.
 
         Returns:
             Fused luminance of the main pair, ``(B, 1, H, W)`` in [0, 1].
         """
-        gated = self.gate(torch.cat([main, self.interact(main, auxiliary, task)], dim=1))
-        return self.decoder(gated) / 2 + 0.5
+        mixed = self.interact(main, auxiliary, task, detach_auxiliary)
+        return self.decoder(self.gate(torch.cat([main, mixed], dim=1))) / 2 + 0.5
 
-    def interact(self, main: Tensor, auxiliary: Tensor, task: Task) -> Tensor:
+    def interact(self, main: Tensor, auxiliary: Tensor, task: Task, detach_auxiliary: bool = False) -> Tensor:
         """Give what the branch of the main task makes of the features of `fuse`, ``(B, C, H, W)``."""
         height, width = main.shape[-2:]
         branches = (self.multi_modal, self.digital_photography)
         own, other = branches if task == "multi_modal" else branches[::-1]
-        x = own.embedding(pad_to_multiple(main, 4))
-        y = other.embedding(pad_to_multiple(auxiliary, 4))
         bias = self.offset_bias[0]()
-        x, queries, values = own.blocks[0](x, bias)
-        # The release's auxiliary DP branch also convolves MM's values.
-        y, _, _ = other.blocks[0](y, bias, queries, values if task == "multi_modal" else None)
-        x, _, _ = own.blocks[1](x + self.influence[task] * y, self.offset_bias[1]())
+        x, queries, values = own.blocks[0](own.embedding(pad_to_multiple(main, 4)), bias)
+        if self.fixed_influence != 0:
+            y = other.embedding(pad_to_multiple(auxiliary, 4))
+            # The release's auxiliary DP branch also convolves MM's values.
+            local = values if task == "multi_modal" else None
+            y, _, _ = other.blocks[0](y, bias, queries, local, detach_auxiliary)
+            x = x + self._influence(task) * y
+        x, _, _ = own.blocks[1](x, self.offset_bias[1]())
         return self.merge(x)[..., :height, :width]
+
+    def _influence(self, task: Task) -> Tensor | float:
+        if self.fixed_influence is not None:
+            return self.fixed_influence
+        return self.influence[task if task in self.influence else "shared"]
 
     def reconstruct(self, features: Tensor) -> Tensor:
         """Give REC's image of the encoder's features, ``(B, 1, H, W)`` in [-1, 1]."""

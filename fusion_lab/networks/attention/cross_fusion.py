@@ -57,7 +57,12 @@ class BranchBlock(nn.Module):
         self.mlp = nn.Sequential(nn.Conv2d(dim, 2 * dim, 1), nn.ReLU(), nn.Conv2d(2 * dim, dim, 1))
 
     def forward(
-        self, x: Tensor, bias: Tensor, queries: Tensor | None = None, local: Tensor | None = None
+        self,
+        x: Tensor,
+        bias: Tensor,
+        queries: Tensor | None = None,
+        local: Tensor | None = None,
+        detach: bool = False,
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Work on a map.
 
@@ -66,6 +71,7 @@ class BranchBlock(nn.Module):
             bias: The bias of the attention, ``(heads, N, N)``.
             queries: Queries of another branch, ``(B, C, H, W)``, to ask with instead of its own.
             local: Values of another branch, ``(B, C, H, W)``, for the depthwise convolution instead of its own.
+            detach: Let no gradient pass through the attention and the depthwise convolution.
 
         Returns:
             The new map, and its own queries and values, ``(B, C, H, W)`` each.
@@ -75,7 +81,7 @@ class BranchBlock(nn.Module):
         values = self.value(normed)
         attended = self._attend(own_queries if queries is None else queries, keys, values, bias)
         mixed = self.projection(attended + self.depthwise(values if local is None else local))
-        x = x + (mixed * rescale + rebias)
+        x = x + ((mixed.detach() if detach else mixed) * rescale + rebias)
         return x + self.mlp(x), own_queries, values
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:

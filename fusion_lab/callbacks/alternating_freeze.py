@@ -1,0 +1,102 @@
+"""Training parts of a network in turn."""
+
+from typing import Literal, cast
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.strategies import DDPStrategy
+from torch import nn
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.modules import FusionModule
+
+
+class AlternatingFreeze(Callback):
+    """Train in phases that follow each other over and over, each with some groups of parameters frozen.
+
+    Every phase lasts ``every`` optimizer steps or epochs. Its number follows from the trainer's step or epoch alone, so
+    that gradient accumulation keeps to it and a resumed run goes on in the phase in which it was. The module learns
+    the name of the phase as `FusionModule.phase`; for GIFNet it is the name of the branch whose tasks are trained.
+
+    A frozen parameter has no gradient: no optimizer moves it, whatever its moments, and clipping does not count it.
+    Normalisation layers in a frozen group keep their running statistics. An average of the weights goes on averaging
+    what is there. Nothing is frozen before the first batch, and nothing after the last one, so that optimizers and
+    DDP know all parameters.
+
+    Args:
+        phases: The groups that are frozen in each phase, in order. A group is a part of the network or the beginning of
+            the dotted name of its parameters, such as ``multi_modal`` or ``multi_modal.blocks.0``.
+        every: How long a phase lasts.
+        unit: What ``every`` counts.
+
+    Raises:
+        FusionLabError: A group names no parameters, or DDP would wait for gradients of frozen ones.
+    """
+
+    def __init__(self, phases: dict[str, list[str]], every: int = 1, unit: Literal["step", "epoch"] = "step") -> None:
+        if not phases:
+            raise FusionLabError("`phases` of AlternatingFreeze is empty: name the frozen groups of each phase.")
+        if every < 1:
+            raise FusionLabError(f"`every` of AlternatingFreeze should be at least 1. Found `every = {every}`.")
+        self.phases = phases
+        self.every = every
+        self.unit = unit
+        self._frozen: list[nn.Parameter] = []
+        self._still: list[nn.Module] = []
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Check the groups, and that DDP looks for parameters without gradient."""
+        network = cast(FusionModule, pl_module).network
+        names = [name for name, _ in network.named_parameters()]
+        for group in (group for groups in self.phases.values() for group in groups):
+            if not any(_belongs(name, group) for name in names):
+                raise FusionLabError(
+                    f"AlternatingFreeze cannot freeze `{group}`: {type(network).__name__} has the parts "
+                    f"{', '.join(network.parts())}, and parts of those such as {names[0].rpartition('.')[0]}."
+                )
+        strategy = trainer.strategy
+        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
+            raise FusionLabError(
+                "AlternatingFreeze leaves parameters without gradient, for which DDP would wait: set "
+                "`trainer.strategy` to ddp_find_unused_parameters_true."
+            )
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+        """Begin the phase that the step or the epoch belongs to."""
+        module = cast(FusionModule, pl_module)
+        done = trainer.global_step if self.unit == "step" else trainer.current_epoch
+        phase = list(self.phases)[done // self.every % len(self.phases)]
+        if phase != module.phase:
+            self._release(module)
+            module.phase = phase
+            self._freeze(module.network, self.phases[phase])
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let go of everything."""
+        self._release(cast(FusionModule, pl_module))
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Let go of everything."""
+        self._release(cast(FusionModule, pl_module))
+
+    def _freeze(self, network: nn.Module, groups: list[str]) -> None:
+        for name, parameter in network.named_parameters():
+            if parameter.requires_grad and any(_belongs(name, group) for group in groups):
+                parameter.requires_grad_(False)
+                parameter.grad = None
+                self._frozen.append(parameter)
+        for name, layer in network.named_modules():
+            # Layers with running statistics, of any kind.
+            if hasattr(layer, "running_mean") and layer.training and any(_belongs(name, group) for group in groups):
+                layer.eval()
+                self._still.append(layer)
+
+    def _release(self, module: FusionModule) -> None:
+        for parameter in self._frozen:
+            parameter.requires_grad_(True)
+        for layer in self._still:
+            layer.train()
+        self._frozen, self._still, module.phase = [], [], None
+
+
+def _belongs(name: str, group: str) -> bool:
+    return name == group or name.startswith(f"{group}.")

@@ -1,0 +1,131 @@
+"""GIFNet as its release trains it."""
+
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch import Tensor
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.losses import InformationError, LossTerm, MultiScaleStructure, Objective, SquaredError
+from fusion_lab.metrics.base import FusionMetric
+from fusion_lab.modules.base import FusionModule, OptimizerFactory, SchedulerFactory
+from fusion_lab.networks import GIFNet
+from fusion_lab.networks.gifnet import Task
+from fusion_lab.types import Batch, Sample
+from fusion_lab.weighting import LossWeighting
+
+BRANCHES: dict[str, Task] = {
+    "ivf": "multi_modal",
+    "mif": "multi_modal",
+    "nir": "multi_modal",
+    "pan": "multi_modal",
+    "mff": "digital_photography",
+    "mef": "digital_photography",
+}
+"""The branch that works for each task."""
+
+
+def gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
+    """Give the private losses of the release; MEF, which it does not train, has that of MFF."""
+    return {
+        "ivf": {"information": InformationError()},
+        "mff": {"error": SquaredError()},
+        "mef": {"error": SquaredError()},
+    }
+
+
+def gifnet_public() -> dict[str, LossTerm]:
+    """Give the public loss of the release."""
+    return {"structure": MultiScaleStructure(), "error": SquaredError()}
+
+
+class GIFNetModule(FusionModule):
+    """`FusionModule` with GIFNet: each task in turn is the main one and has another as its help.
+
+    The loss of a task is its objective (the private loss) and, of what REC makes of the main pair's features, the
+    public loss, which compares with the ideal image or else with the first source, the visible one. In a phase, which
+    has the name of a branch, only the tasks of that branch have losses; the helping pair is encoded without gradient,
+    and none passes through the attention of its branch. Without phases all tasks are trained together with all
+    gradients.
+
+    The batch of a task and that of its help need as many pairs of one size, as `JointDataModule` makes them of the
+    same scenes. A task whose batch holds none of the other branch helps itself, as in inference.
+
+    Args:
+        network: The network; the official GIFNet unless given.
+        objectives: The private loss terms of each task; those of the release unless given.
+        public: The terms of the public loss; those of the release unless given, none with ``{}``.
+        weighting: How the losses of the tasks become one; their plain sum unless given.
+        optimizer: Makes the optimizer; Adam with a step of 1e-3 unless given.
+        scheduler: Makes a schedule of the step; constant unless given.
+        metrics: Scores of the validation and test pairs.
+        memory_limit: The memory in GiB that fusing a whole pair may take.
+    """
+
+    network: GIFNet
+
+    def __init__(
+        self,
+        network: GIFNet | None = None,
+        objectives: dict[str, dict[str, LossTerm]] | None = None,
+        public: dict[str, LossTerm] | None = None,
+        weighting: LossWeighting | None = None,
+        optimizer: OptimizerFactory | None = None,
+        scheduler: SchedulerFactory | None = None,
+        metrics: list[FusionMetric] | None = None,
+        memory_limit: float = 6.0,
+    ) -> None:
+        super().__init__(
+            network or GIFNet(),
+            objectives or gifnet_objectives(),
+            weighting,
+            optimizer or torch.optim.Adam,  # Whose own step is 1e-3.
+            scheduler,
+            metrics,
+            memory_limit,
+        )
+        self.public = Objective(gifnet_public() if public is None else public)
+
+    def task_terms(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, dict[str, Tensor]]:
+        """Give every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given.
+
+        Raises:
+            FusionLabError: The phase has no task in the batch, or a task is of no branch, or lacks its equal help.
+        """
+        mains = list(tasks or (task for task in batch if self.phase in (None, _branch(task))))
+        if not mains:
+            raise FusionLabError(
+                f"No task of the batch ({', '.join(batch)}) belongs to the phase `{self.phase}`: name the phases of "
+                f"AlternatingFreeze after branches ({', '.join(sorted(set(BRANCHES.values())))}) that have data."
+            )
+        features = {task: self._encode(sample, task in mains) for task, sample in batch.items()}
+        return {task: self._main_terms(task, batch, features) for task in mains}
+
+    def _encode(self, sample: Sample, trained: bool) -> Tensor:
+        with torch.set_grad_enabled(trained and torch.is_grad_enabled()):
+            return self.network.encoder(sample["source_a"], sample["source_b"])
+
+    def _main_terms(self, task: str, batch: Batch, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Give the terms of one task as the main one."""
+        branch, sample = _branch(task), batch[task]
+        helping = next((other for other in batch if _branch(other) != branch), task)
+        if features[helping].shape != features[task].shape:
+            sizes = " and ".join(str(tuple(batch[one]["source_a"].shape)) for one in (task, helping))
+            raise FusionLabError(
+                f"The tasks '{task}' and '{helping}' help each other, but their batches differ in size ({sizes}): use "
+                "JointDataModule, or equal mixing."
+            )
+        fused = self.network.fuse(features[task], features[helping], branch, detach_auxiliary=self.phase is not None)
+        terms = {f"private_{name}": term for name, term in self._terms(task, fused, sample).items()}
+        if self.public.terms:
+            reference = cast(Sample, {"target": sample["source_a"], **sample})
+            public = self._measure(self.public, self.network.reconstruct(features[task]), reference)
+            terms |= {f"public_{name}": term for name, term in public.items()}
+        return terms
+
+
+def _branch(task: str) -> Task:
+    if task not in BRANCHES:
+        raise FusionLabError(f"GIFNet has no branch for the task '{task}': name it one of {', '.join(BRANCHES)}.")
+    return BRANCHES[task]
