@@ -8,8 +8,10 @@ from lightning import Callback, Trainer
 from PIL import Image
 
 from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset
-from fusion_lab.modules import TITAModule
-from fusion_lab.networks import TITA
+from fusion_lab.losses import InformationError, SquaredError
+from fusion_lab.losses.information import GradientInformation
+from fusion_lab.modules import GIFNetModule, TITAModule
+from fusion_lab.networks import TITA, GIFNet
 
 REPOSITORY = Path(__file__).parents[1]
 TASKS = ("ivf", "mff", "mef")
@@ -46,6 +48,22 @@ def data(train: Path, val: Path | None = None, **arguments) -> MultiTaskDataModu
 
 def module(weighting=None, drop_path=0.0, **arguments) -> TITAModule:
     return TITAModule(TITA(**NETWORK, drop_path=drop_path), weighting=weighting, **arguments)
+
+
+def sharp_data(root: Path, val: bool = False, **arguments) -> MultiTaskDataModule:
+    """Pairs of IVF, and of MFF with the first source as the ideal image."""
+    splits = {"ivf": [PairDataset(root / "ivf")], "mff": [PairDataset(root / "mff", target="a")]}
+    given = {"train": splits, "val": splits if val else None, "batch_size": 1, "augmentation": Augmentation(PATCH)}
+    return MultiTaskDataModule(**{**given, **arguments})
+
+
+def gifnet_module(network: GIFNet | None = None, **arguments) -> GIFNetModule:
+    """A narrow GIFNet whose losses need no download."""
+    objectives = {
+        "ivf": {"information": InformationError(GradientInformation(10))},
+        **{task: {"error": SquaredError()} for task in ("mff", "mef")},
+    }
+    return GIFNetModule(network or GIFNet(width=4), **{"objectives": objectives, **arguments})
 
 
 def trainer(folder: Path, **arguments) -> Trainer:

@@ -5,7 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fusion_lab.losses import Intensity, Objective, Structure, Texture
+from fusion_lab.errors import FusionLabError
+from fusion_lab.losses import Intensity, MultiScaleStructure, Objective, SquaredError, Structure, Texture
 from fusion_lab.losses.filters import gaussian_blur, gaussian_window, sobel_magnitude
 from fusion_lab.losses.structure import ssim
 
@@ -145,3 +146,20 @@ def test_gradients_agree_with_differences(term):
     a, b, fused = images(3, height=8, width=8, batch=1)
     fused.requires_grad_()
     torch.autograd.gradcheck(lambda image: term(image, sample(a, b)), fused, eps=1e-7, atol=1e-4)
+
+
+@pytest.mark.parametrize("term", [SquaredError(), MultiScaleStructure()])
+def test_only_the_ideal_image_costs_nothing(term):
+    ideal, other = images(2)
+    told = {**sample(other, other), "target": ideal}
+    assert term(ideal, told).item() == pytest.approx(0, abs=1e-12)
+    assert term(other, told).item() > 0.01
+    flat = torch.full_like(ideal, 0.5).requires_grad_()
+    term(flat, told).backward()
+    assert flat.grad.isfinite().all()
+
+
+def test_multi_scale_structure_needs_five_scales():
+    (small,) = images(1, height=15)
+    with pytest.raises(FusionLabError, match="16 pixels or more a side, but was given 32x15"):
+        MultiScaleStructure()(small, {"target": small})
