@@ -91,7 +91,10 @@ def test_fusing_has_the_main_branch_that_was_chosen(main):
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [({"influence": "fixed"}, "learnt, shared or a number"), ({"main": "ivf"}, "one of multi_modal, digital_photography")],
+    [
+        ({"influence": "fixed"}, "learnt, shared or a number"),
+        ({"main": "ivf"}, "one of multi_modal, digital_photography"),
+    ],
 )
 def test_wrong_arguments_are_told(arguments, message):
     with pytest.raises(ValueError, match=message):
