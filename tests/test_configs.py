@@ -4,14 +4,17 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from fusion_lab.cli import trainer
 from fusion_lab.cli.compose import compose
 from fusion_lab.data.embedded import write_embedded_pairs
+from fusion_lab.losses.information.densenet import URL
+from tests.tiny import torchvision_densenet
 
 ROOT = Path(__file__).parents[1]
 EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
-ABLATIONS = [file for file in EXPERIMENTS if file.parents[1].name == "tita"]
+ABLATIONS = [file for file in EXPERIMENTS if file.parents[1].name in ("tita", "gifnet")]
 WHOLE = [file for file in EXPERIMENTS if file not in ABLATIONS]
 # Blocks that an ablation builds on are built with it.
 BLOCKS = sorted(
@@ -19,7 +22,8 @@ BLOCKS = sorted(
     for file in (ROOT / "configs").rglob("*.yaml")
     if not any(f"configs/{file.relative_to(ROOT / 'configs')}" in ablation.read_text() for ablation in ABLATIONS)
 )
-NARROW = {"embed_dim": 12, "num_heads": 2}
+NARROW = {"tita": {"embed_dim": 12, "num_heads": 2}, "gifnet": {"width": 4}}
+DATA = {"tita": "embedded", "gifnet": "joint_embedded"}
 
 
 @pytest.mark.parametrize("file", WHOLE, ids=lambda f: f.relative_to(ROOT).as_posix())
@@ -42,14 +46,29 @@ def embedded(tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def densenet(tmp_path_factory):
+    """The cache of downloaded weights, with those of DenseNet121 in it, but random."""
+    torch.manual_seed(0)
+    cache = tmp_path_factory.mktemp("cache")
+    (cache / "hub" / "checkpoints").mkdir(parents=True)
+    torch.save(torchvision_densenet(), cache / "hub" / "checkpoints" / URL.rpartition("/")[2])
+    return cache
+
+
 @pytest.mark.filterwarnings("ignore:You are solving a parameterized problem")
 @pytest.mark.parametrize("file", ABLATIONS, ids=lambda f: f.relative_to(ROOT).as_posix())
-def test_smoke_variant_of_every_ablation_trains(file, embedded, tmp_path):
+def test_smoke_variant_of_every_ablation_trains(file, embedded, densenet, tmp_path, monkeypatch):
     """With the embedded data and, for the time it takes, a narrow network."""
-    layers = [file, ROOT / "configs" / "data" / "embedded.yaml", ROOT / "configs" / "schedule" / "smoke.yaml"]
+    paper = file.parents[1].name
+    layers = [file, *(ROOT / "configs" / f"{block}.yaml" for block in (f"data/{DATA[paper]}", "schedule/smoke"))]
     arguments = [f"--config={layer}" for layer in layers]
     arguments += [f"--exp.data_root={embedded}", f"--exp.output={tmp_path}", "--exp.name=smoke"]
-    arguments += [f"--model.init_args.network.init_args.{name}={value}" for name, value in NARROW.items()]
+    arguments += [f"--model.init_args.network.init_args.{name}={value}" for name, value in NARROW[paper].items()]
+    if "DenseNetInformation" in yaml.safe_dump(compose(layers)):
+        # It sees nothing in smaller crops.
+        arguments.append("--data.init_args.augmentation.init_args.patch=32")
+        monkeypatch.setenv("TORCH_HOME", str(densenet))
     assert trainer.main("fit", [*arguments, "--trainer.enable_progress_bar=false"]) == 0
     trained = torch.load(tmp_path / "smoke" / "checkpoints" / "last.ckpt", weights_only=True)
     assert trained["global_step"] == 2

@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import torch
 import yaml
 from lightning import Callback, Trainer
 from PIL import Image
@@ -13,6 +14,7 @@ from PIL import Image
 from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset
 from fusion_lab.losses import InformationError, SquaredError
 from fusion_lab.losses.information import GradientInformation
+from fusion_lab.losses.information.densenet121 import DenseNet121
 from fusion_lab.modules import GIFNetModule, TITAModule
 from fusion_lab.networks import TITA, GIFNet
 
@@ -144,3 +146,19 @@ def make_cifar100(archive: Path, train: int, test: int) -> Path:
             member.size = len(content)
             files.addfile(member, io.BytesIO(content))
     return archive
+
+
+def torchvision_densenet(old: bool = False) -> dict[str, torch.Tensor]:
+    """Random weights of DenseNet121, named as torchvision does, or as it did before 2018."""
+    named = {"classifier.weight": torch.zeros(2, 1024), "features.norm5.weight": torch.ones(1024)}
+    for name, tensor in DenseNet121().state_dict().items():
+        kind, first, *rest = name.split(".")
+        if kind == "stem":
+            name = f"features.{('conv0', 'norm0')[int(first)]}.{rest[0]}"
+        elif kind == "transitions":
+            name = f"features.transition{int(first) + 1}.{'norm' if rest[0] == '0' else 'conv'}.{rest[1]}"
+        else:
+            layer = f"{rest[1][:-1]}.{rest[1][-1]}" if old else rest[1]
+            name = f"features.denseblock{int(first) + 1}.denselayer{int(rest[0]) + 1}.{layer}.{rest[2]}"
+        named[name] = tensor
+    return named

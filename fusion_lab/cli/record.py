@@ -40,7 +40,8 @@ def environment(argv: list[str]) -> dict[str, Any]:
         "fusion_lab": __version__,
         "commit": _commit(),
         "python": sys.version.split()[0],
-        "packages": dict(sorted((d.metadata["Name"], d.version) for d in distributions() if d.metadata["Name"])),
+        # Every look at the metadata of a package reads its file again.
+        "packages": dict(sorted((m["Name"], m["Version"]) for d in distributions() if (m := d.metadata)["Name"])),
     }
 
 

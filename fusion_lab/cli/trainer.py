@@ -105,10 +105,11 @@ def main(command: str, argv: list[str]) -> int:
         # WriteFused has written them.
         options["return_predictions"] = False
     if command == "fit":
+        config = cli.parser.dump(cli.config, skip_none=False)
         if cli.trainer.is_global_zero:
-            record_run(folder, cli.parser.dump(cli.config, skip_none=False), [command, *argv])
+            record_run(folder, config, [command, *argv])
         for logger in cli.trainer.loggers:
-            logger.log_hyperparams(yaml.safe_load(cli.parser.dump(cli.config)))
+            logger.log_hyperparams(yaml.safe_load(config))
     with _in_sentences(cli, checkpoint):
         getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
         if command == "fit" and checkpoint and not cli.trainer.callback_metrics and _has_validation_pairs(cli):

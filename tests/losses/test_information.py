@@ -10,22 +10,7 @@ from fusion_lab.losses import InformationError
 from fusion_lab.losses.information import DenseNetInformation, FixedInformation, GradientInformation, densenet
 from fusion_lab.losses.information.base import squared_response
 from fusion_lab.losses.information.densenet121 import DenseNet121, rename_official
-
-
-def official_names(state, old):
-    """Name our tensors as torchvision does, or as it did before 2018."""
-    named = {"classifier.weight": torch.zeros(2, 1024), "features.norm5.weight": torch.ones(1024)}
-    for name, tensor in state.items():
-        kind, first, *rest = name.split(".")
-        if kind == "stem":
-            name = f"features.{('conv0', 'norm0')[int(first)]}.{rest[0]}"
-        elif kind == "transitions":
-            name = f"features.transition{int(first) + 1}.{ {'0': 'norm', '2': 'conv'}[rest[0]] }.{rest[1]}"
-        else:
-            layer = f"{rest[1][:-1]}.{rest[1][-1]}" if old else rest[1]
-            name = f"features.denseblock{int(first) + 1}.denselayer{int(rest[0]) + 1}.{layer}.{rest[2]}"
-        named[name] = tensor
-    return named
+from tests.tiny import torchvision_densenet
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +18,7 @@ def file(tmp_path_factory):
     """Weights as torchvision stores them, but random."""
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("weights") / "densenet121.pth"
-    torch.save(official_names(DenseNet121().state_dict(), old=True), path)
+    torch.save(torchvision_densenet(old=True), path)
     return path
 
 
@@ -51,10 +36,12 @@ def test_densenet121_has_the_size_of_the_published_one():
 
 @pytest.mark.parametrize("old", [False, True])
 def test_densenet121_takes_the_names_of_torchvision(old):
+    torch.manual_seed(0)
     state = DenseNet121().state_dict()
-    renamed = rename_official(official_names(state, old))
+    torch.manual_seed(0)
+    renamed = rename_official(torchvision_densenet(old))
     assert renamed.keys() == state.keys()
-    assert all(renamed[name] is tensor for name, tensor in state.items())
+    assert all(torch.equal(renamed[name], tensor) for name, tensor in state.items())
 
 
 def test_response_is_that_of_explicit_neighbours():
