@@ -2,9 +2,11 @@
 
 from typing import Literal, cast
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
+from torch.optim import Optimizer
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
@@ -27,12 +29,20 @@ class AlternatingFreeze(Callback):
             the dotted name of its parameters, such as ``multi_modal`` or ``multi_modal.blocks.0``.
         every: How long a phase lasts.
         unit: What ``every`` counts.
+        drift: Give a parameter that has been moved before a gradient of zero where its phase leaves it none, as
+            PyTorch did up to 1.13: Adam then moves it on by its moments, also where it should be frozen.
 
     Raises:
         FusionLabError: A group names no parameters, or DDP would wait for gradients of frozen ones.
     """
 
-    def __init__(self, phases: dict[str, list[str]], every: int = 1, unit: Literal["step", "epoch"] = "step") -> None:
+    def __init__(
+        self,
+        phases: dict[str, list[str]],
+        every: int = 1,
+        unit: Literal["step", "epoch"] = "step",
+        drift: bool = False,
+    ) -> None:
         if not phases:
             raise FusionLabError("`phases` of AlternatingFreeze is empty: name the frozen groups of each phase.")
         if every < 1:
@@ -40,6 +50,7 @@ class AlternatingFreeze(Callback):
         self.phases = phases
         self.every = every
         self.unit = unit
+        self.drift = drift
         self._frozen: list[nn.Parameter] = []
         self._still: list[nn.Module] = []
 
@@ -69,6 +80,13 @@ class AlternatingFreeze(Callback):
             self._release(module)
             module.phase = phase
             self._freeze(module.network, self.phases[phase])
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Let parameters without gradient drift, if they shall."""
+        if self.drift:
+            for parameter in optimizer.state:
+                if parameter.grad is None:
+                    parameter.grad = torch.zeros_like(parameter)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let go of everything."""

@@ -65,6 +65,11 @@ def test_the_helping_branch_keeps_its_bits_and_the_rest_learns(tmp_path, root, o
     assert all(changed >= SHARED for _, changed in steps)
 
 
+def test_the_helping_branch_may_drift_on_by_its_moments(tmp_path, root):
+    _, steps, _ = fit(tmp_path, root, AlternatingFreeze(STRICT, drift=True))
+    assert branches(steps) == [(MM, {MM}), *[(DP, {MM, DP}), (MM, {MM, DP})] * 2, (DP, {MM, DP})]
+
+
 def test_a_phase_may_last_some_steps_and_there_may_be_any_number(tmp_path, root):
     phases = {MM: [DP, "encoder"], DP: [MM, "gate"]}
     _, steps, _ = fit(tmp_path, root, AlternatingFreeze(phases, every=2))

@@ -2,10 +2,13 @@
 
 import json
 from math import isnan
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from lightning import Callback
+from torch.utils.data import DataLoader
 
 from fusion_lab.callbacks import AlternatingFreeze
 from fusion_lab.cli.compose import compose
@@ -16,7 +19,7 @@ from fusion_lab.losses.information.base import squared_response
 from fusion_lab.losses.multi_scale_structure import multi_scale_ssim
 from fusion_lab.modules import GIFNetModule
 from fusion_lab.networks.checkpoints import from_official_gifnet
-from tests.tiny import REPOSITORY
+from tests.tiny import REPOSITORY, trainer
 
 pytestmark = pytest.mark.shared
 
@@ -26,6 +29,7 @@ FREEZING = {
     for name in ("strict", "official")
 }
 TOLERANCE = 1e-4
+ADAM = 1e-3
 
 
 @pytest.fixture(scope="module")
@@ -34,34 +38,38 @@ def golden(shared):
 
 
 @pytest.fixture(scope="module")
-def steps(golden):
-    """What each kind of freezing leads to in each phase: the loss terms, and the gradient of every parameter."""
-    network = load_network(golden / "Final.model").train().requires_grad_(True)
-    objectives = {"ivf": {"information": InformationError(FixedInformation())}, "mff": {"error": SquaredError()}}
-    module = GIFNetModule(network, objectives)
+def batch(golden):
     stored = {name: torch.from_numpy(array) for name, array in np.load(golden / "train_trace.npz").items()}
-    batch = {
+    return {
         "ivf": {"source_a": stored["vi"], "source_b": stored["ir"]},
         "mff": {"source_a": stored["far"], "source_b": stored["near"], "target": stored["vi"]},
     }
+
+
+def make_module(golden):
+    network = load_network(golden / "Final.model").train().requires_grad_(True)
+    objectives = {"ivf": {"information": InformationError(FixedInformation())}, "mff": {"error": SquaredError()}}
+    return GIFNetModule(network, objectives)
+
+
+@pytest.fixture(scope="module")
+def steps(golden, batch):
+    """What each kind of freezing leads to in each phase: the loss terms, and the gradient of every parameter."""
+    module = make_module(golden)
+    network = module.network
     found = {}
     for kind, arguments in FREEZING.items():
         freeze = AlternatingFreeze(**arguments)
         for number, (phase, branch) in enumerate(PHASES.items()):
-            freeze.on_train_batch_start(Steps(number), module, batch, 0)
+            freeze.on_train_batch_start(SimpleNamespace(global_step=number), module, batch, 0)
             assert module.phase == branch
             network.zero_grad()
             (terms,) = module.task_terms(batch).values()
             torch.stack(list(terms.values())).sum().backward()
             gradients = {name: None if p.grad is None else p.grad.clone() for name, p in network.named_parameters()}
             found[kind, phase] = ({name: term.item() for name, term in terms.items()}, gradients)
-        freeze.on_train_end(Steps(2), module)
+        freeze.on_train_end(SimpleNamespace(), module)
     return found
-
-
-class Steps:
-    def __init__(self, done: int) -> None:
-        self.global_step = done
 
 
 @pytest.fixture(scope="module")
@@ -143,3 +151,30 @@ def test_information_of_features(golden):
     response = torch.from_numpy(stored["grad_out"])
     expected = response.square().mean(dim=(1, 2, 3))
     torch.testing.assert_close(squared_response(torch.from_numpy(stored["grad_in"])), expected)
+
+
+@pytest.mark.parametrize("drift", [False, True])
+def test_some_steps_of_adam(golden, batch, trace, tmp_path, drift):
+    """By Lightning, with gradients set to None and, as in the PyTorch of the release, to zero."""
+    kind = "adam_grad_zero_torch1.8" if drift else "adam_grad_none_torch2"
+    told = []
+
+    class Losses(Callback):
+        def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+            told.append({name: value.item() for name, value in trainer.callback_metrics.items()})
+
+    module, rounds = make_module(golden), trace[kind]
+    freeze = AlternatingFreeze(**{**FREEZING["official"], "drift": drift})
+    batches = DataLoader([batch] * (2 * len(rounds)), batch_size=None)
+    trainer(tmp_path, max_epochs=1, callbacks=[freeze, Losses()]).fit(module, batches)
+    expected = [one[phase] for one in rounds for phase in PHASES]
+    for logged, stored, task in zip(told, expected, ["ivf", "mff"] * len(rounds), strict=True):
+        terms = {name.split("/")[-1]: value for name, value in logged.items() if name.startswith(f"train/{task}/")}
+        private = sum(value for name, value in terms.items() if name.startswith("private"))
+        # Adam's first steps go by the sign of a gradient, which rounding turns where there is almost none.
+        assert private == pytest.approx(stored["L_pri"], rel=ADAM)
+        assert terms["loss"] - private == pytest.approx(stored["L_pub"], rel=ADAM)
+    sums = {name: torch.tensor(number) for name, number in trace[f"{kind}_final_abs_sum"].items()}
+    parameters = dict(module.network.named_parameters())
+    for name, number in from_official_gifnet(sums).items():
+        assert parameters[name].abs().sum().item() == pytest.approx(number.item(), rel=ADAM, abs=2e-5), name
