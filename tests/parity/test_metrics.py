@@ -5,43 +5,25 @@ the program treats colour, and which function of this project its metric equals.
 channel by channel are met by making each channel an image of the batch and taking the mean.
 """
 
-import json
 import math
-from collections.abc import Callable
-from typing import NamedTuple
 
-import cv2
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 from torch import Tensor
 
 from fusion_lab import metrics
+from tests.parity.metric_programs import (
+    Program,
+    Score,
+    channels,
+    check_golden_values,
+    grey_of_matlab,
+    grey_of_opencv,
+    of_all,
+    of_fused,
+)
 
 pytestmark = pytest.mark.shared
-
-Score = Callable[[Tensor, Tensor, Tensor], Tensor]
-
-
-def channels(image: np.ndarray) -> Tensor:
-    """Each colour channel, a grey image three times: ``(3, 1, H, W)``."""
-    planes = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
-    return torch.from_numpy(planes).permute(2, 0, 1)[:, None].double()
-
-
-def grey_of_matlab(image: np.ndarray) -> Tensor:
-    """``rgb2gray`` of 8-bit images: ``(1, 1, H, W)``."""
-    if image.ndim == 3:
-        image = np.floor(image @ [0.298936021293775, 0.587043074451121, 0.114020904255103] + 0.5)
-    return torch.from_numpy(image)[None, None].double()
-
-
-def grey_of_opencv(image: np.ndarray) -> Tensor:
-    """OpenCV's conversion in float32, rounded half to even: ``(1, 1, H, W)``."""
-    if image.ndim == 3:
-        image = np.round(cv2.cvtColor(image.astype(np.float32), cv2.COLOR_RGB2GRAY))
-    return torch.from_numpy(image)[None, None].double()
 
 
 def stretched(image: Tensor) -> Tensor:
@@ -66,21 +48,6 @@ def tang_mutual_information(fused: Tensor, source_a: Tensor, source_b: Tensor) -
     merged_entropy = 2 * metrics.entropy(merged[0]) + metrics.entropy(merged[1]) + metrics.entropy(merged[2])
     plain_entropy = 2 * metrics.entropy(fused) + metrics.entropy(source_a) + metrics.entropy(source_b)
     return metrics.fusion_mutual_information(*merged) - merged_entropy + plain_entropy
-
-
-def of_fused(function: Callable[..., Tensor], **options: object) -> Score:
-    return lambda fused, source_a, source_b: function(fused, **options)
-
-
-def of_all(function: Callable[..., Tensor], **options: object) -> Score:
-    return lambda fused, source_a, source_b: function(fused, source_a, source_b, **options)
-
-
-class Program(NamedTuple):
-    """How a program reads images, and its metrics."""
-
-    read: Callable[[np.ndarray], Tensor]
-    scores: dict[str, Score]
 
 
 MATLAB_TANG: dict[str, Score] = {
@@ -150,31 +117,9 @@ PROGRAMS = {
 }
 
 
-@pytest.fixture(scope="module")
-def golden(shared):
-    folder = shared / "golden" / "metrics"
-    return folder, json.loads((folder / "golden.json").read_text())["cases"]
-
-
 @pytest.mark.parametrize(
     ("program", "metric"),
     [(program, metric) for program, entry in PROGRAMS.items() for metric in entry.scores],
 )
-def test_golden_values(golden, program, metric):
-    folder, cases = golden
-    read, scores = PROGRAMS[program]
-    compared = 0
-    for case, entry in cases.items():
-        values = [value for value in entry["values"] if value["metric"] == f"{program}.{metric}"]
-        if not values:
-            continue
-        images = [read(np.array(Image.open(folder / "images" / entry[role]))) for role in "fab"]
-        found = scores[metric](*images).mean().item()
-        for value in values:
-            if value["value"] is None:
-                assert math.isfinite(found), case
-                continue
-            tolerance = {"rel": value["rtol"], "abs": value.get("atol", 0)}
-            assert found == pytest.approx(value["value"], **tolerance), (case, value["source"])
-            compared += 1
-    assert compared
+def test_golden_values(shared, program, metric):
+    check_golden_values(shared, program, metric, PROGRAMS[program])
