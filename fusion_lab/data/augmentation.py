@@ -13,7 +13,7 @@ os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 import albumentations
 
 Transform = Callable[[dict[str, np.ndarray], int, str], dict[str, np.ndarray]]
-"""Changes the images ``(H, W)`` of a pair, given a seed and the name of the pair."""
+"""Changes the images ``(H, W)`` or ``(H, W, C)`` of a pair, given a seed and the name of the pair."""
 
 
 class Augmentation:
@@ -33,22 +33,21 @@ class Augmentation:
         steps: list[albumentations.BasicTransform] = [albumentations.RandomCrop(patch, patch)]
         if flips:
             steps.append(albumentations.D4(p=1.0))
-        self._compose = albumentations.Compose(
-            steps, additional_targets={"source_b": "image", "target": "image"}, is_check_shapes=False
-        )
+        self._compose = albumentations.Compose(steps, is_check_shapes=False)
 
     def __call__(self, images: dict[str, np.ndarray], seed: int, name: str) -> dict[str, np.ndarray]:
-        """Augment the images ``(H, W)`` of one pair to ``(patch, patch)``.
+        """Augment the images ``(H, W)`` or ``(H, W, C)`` of one pair to ``(patch, patch)``, whatever they are called.
 
         Raises:
             FusionLabError: The pair is smaller than the crop.
         """
-        height, width = images["source_a"].shape
+        height, width = images["source_a"].shape[:2]
         if min(height, width) < self.patch:
             raise FusionLabError(
                 f"The pair '{name}' ({width}x{height}) is smaller than the crop of {self.patch} pixels: "
                 "leave it out or choose a smaller `patch`."
             )
+        self._compose.add_targets({key: "image" for key in images if key != "source_a"})
         self._compose.set_random_seed(seed)
         renamed = {"image" if key == "source_a" else key: image for key, image in images.items()}
         augmented = self._compose(**renamed)
@@ -66,7 +65,7 @@ class CentreCrop:
         self.size = size
 
     def __call__(self, images: dict[str, np.ndarray], seed: int, name: str) -> dict[str, np.ndarray]:
-        """Crop the images ``(H, W)`` of one pair; nothing is random."""
-        height, width = next(iter(images.values())).shape
+        """Crop the images ``(H, W)`` or ``(H, W, C)`` of one pair; nothing is random."""
+        height, width = next(iter(images.values())).shape[:2]
         top, left = max(0, height - self.size) // 2, max(0, width - self.size) // 2
         return {key: image[top : top + self.size, left : left + self.size] for key, image in images.items()}

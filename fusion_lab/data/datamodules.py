@@ -2,6 +2,7 @@
 
 import signal
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -28,18 +29,22 @@ class TaskSamples(Dataset[Any]):
         """Give the number of pairs of each task."""
         return {task: sum(len(dataset) for dataset in datasets) for task, datasets in self.tasks.items()}
 
-    def __getitem__(self, draw: Draw) -> tuple[str, Sample]:
+    def place(self, draw: Draw) -> tuple[int, int, str]:
+        """Find a pair: the number of its data set, its index there, and what keeps its name apart from others."""
         index = draw.index
         datasets = self.tasks[draw.task]
         for number, dataset in enumerate(datasets):
             if index < len(dataset):
-                sample = dataset.sample(index, self.augmentation, draw.seed)
-                if len(datasets) > 1:
-                    # Several data sets may use the same names.
-                    sample["name"] = f"{number}/{sample['name']}"  # type: ignore[typeddict-item]
-                return draw.task, sample
+                # Several data sets may use the same names.
+                return number, index, f"{number}/" if len(datasets) > 1 else ""
             index -= len(dataset)
         raise IndexError(f"Task '{draw.task}' has no pair {draw.index}.")
+
+    def __getitem__(self, draw: Draw) -> Any:
+        number, index, prefix = self.place(draw)
+        sample = self.tasks[draw.task][number].sample(index, self.augmentation, draw.seed)
+        sample["name"] = f"{prefix}{sample['name']}"  # type: ignore[typeddict-item]
+        return draw.task, sample
 
 
 def collate(samples: list[tuple[str, Sample]]) -> Batch:
@@ -115,7 +120,7 @@ class MultiTaskDataModule(LightningDataModule):
     @property
     def all_tasks(self) -> list[str]:
         """The tasks of any split, those that are trained on first."""
-        return list(dict.fromkeys(task for split in self.splits.values() for task in split))
+        return list(dict.fromkeys([*self.tasks, *(task for split in self.splits.values() for task in split)]))
 
     def prepare_data(self) -> None:
         """Make the data that is made rather than read, once on each node."""
@@ -136,8 +141,7 @@ class MultiTaskDataModule(LightningDataModule):
         """Give mixed batches of random crops."""
         samples = TaskSamples(self.splits["train"], self.augmentation)
         sampler = self._mixed_batches()
-        sampler.resume(*self._place)
-        self._place = (0, 0)
+        sampler.resume(*self._take_place())
         return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader[Any]:
@@ -165,6 +169,11 @@ class MultiTaskDataModule(LightningDataModule):
         # The sampler resumes exactly; Lightning cannot know that.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
 
+    def _take_place(self) -> tuple[int, int]:
+        """Give the epoch, and the batches of it that are done, to go on after; only once."""
+        place, self._place = self._place, (0, 0)
+        return place
+
     def _datasets(self) -> list[PairDataset]:
         return [d for split in self.splits.values() for datasets in split.values() for d in datasets]
 
@@ -187,14 +196,15 @@ class MultiTaskDataModule(LightningDataModule):
         # A plain sampler: to number predictions, Lightning makes the batch sampler anew.
         return self._loader(samples, sampler=draws)
 
-    def _loader(self, samples: TaskSamples, **kwargs: Any) -> DataLoader[Any]:
-        return DataLoader(
+    def _loader(
+        self, samples: TaskSamples, make: Callable[..., DataLoader[Any]] = DataLoader, **kwargs: Any
+    ) -> DataLoader[Any]:
+        return make(
             samples,
-            collate_fn=collate,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
             worker_init_fn=_leave_ctrl_c_to_the_main_process,
-            **kwargs,
+            **{"collate_fn": collate, **kwargs},
         )
 
 

@@ -87,7 +87,7 @@ class PairDataset(Dataset[Sample]):
         Raises:
             FusionLabError: A folder is missing or empty, or an image has no partner.
         """
-        a, b = (_find(self.root, pattern) for pattern in (self.a, self.b))
+        a, b = (find_images(self.root, pattern) for pattern in (self.a, self.b))
         unpaired = sorted(str(path) for key, path in [*a.items(), *b.items()] if key not in a or key not in b)
         if unpaired:
             more = f" and {len(unpaired) - _SHOWN} more" if len(unpaired) > _SHOWN else ""
@@ -95,7 +95,7 @@ class PairDataset(Dataset[Sample]):
                 f"{len(unpaired)} images below {self.root} have no partner of the same name "
                 f"({', '.join(unpaired[:_SHOWN])}{more}): rename or remove them."
             )
-        targets = _find(self.root, self.target) if self.target else {}
+        targets = find_images(self.root, self.target) if self.target else {}
         if missing := sorted(set(a) - set(targets)) if self.target else []:
             raise FusionLabError(
                 f"{len(missing)} pairs below {self.root} have no target of the same name "
@@ -158,8 +158,12 @@ def _spelt(key: str, path: Path) -> str:
     return text[start : start + len(key)]
 
 
-def _find(root: Path, pattern: str) -> dict[str, Path]:
-    """Find the images that a pattern names, by the text that ``{name}`` stands for in lower case."""
+def find_images(root: Path, pattern: str) -> dict[str, Path]:
+    """Find the images that a path or pattern names, by the text that ``{name}`` stands for, in lower case.
+
+    Raises:
+        FusionLabError: The folder is missing or has no such image, or two have the same name.
+    """
     if "{name}" not in pattern:
         pattern = f"{pattern.rstrip('/')}/{{name}}"
         deep = False

@@ -48,7 +48,9 @@ SWAPPED = {"mff", "mef"}
 
 
 def test_every_data_set_has_a_layout_here():
-    assert {path.stem for path in (CONFIGS / "data").glob("*.yaml")} == {*LAYOUTS, "embedded", "collection"}
+    names = {path.stem for path in (CONFIGS / "data").glob("*.yaml")}
+    # tests/data/test_joint.py has those of joint training.
+    assert {name for name in names if not name.startswith("joint_")} == {*LAYOUTS, "embedded", "collection"}
 
 
 @pytest.mark.shared

@@ -110,7 +110,8 @@ def smooth_depth(shape: tuple[int, int], generator: np.random.Generator) -> NDAr
     for _ in range(generator.integers(1, 4)):
         depth = depth - generator.uniform(0.35, 0.7) * _object_mask(shape, generator)
     depth -= depth.min()
-    return depth / depth.max()
+    # A single pixel has no range.
+    return depth / (depth.max() or np.float32(1))
 
 
 def disc_kernel(radius: float) -> NDArray[np.float32]:

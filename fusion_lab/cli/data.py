@@ -1,0 +1,169 @@
+"""``fusion-lab data``: make multi-focus training data from visible-infrared pairs, or look at how it would be."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from jsonargparse import ArgumentParser, Namespace
+from jsonargparse.typing import NonNegativeInt, PositiveInt
+
+from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.mistakes import explain
+from fusion_lab.errors import FusionLabError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    from fusion_lab.data.auxiliary import Synthesis
+    from fusion_lab.data.pairs import PairDataset
+
+HELP = "make multi-focus training data from visible-infrared pairs, or look at how it would be"
+_SHEET_ROWS = 12
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    args = parse(_parser(), argv)
+    if args.subcommand == "sheet":
+        return _sheet(args.sheet)
+    return _make_focus(args["make-focus"])
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="fusion-lab data", description=f"{HELP.capitalize()}.", exit_on_error=False)
+    commands = parser.add_subcommands(required=True)
+
+    make = _sources("Write near- and far-focused versions of visible images, in the layout of GIFNet's release.")
+    make.add_argument(
+        "-o", "--output", type=Path, required=True, metavar="DST", help="folder to make, or to go on with"
+    )
+    make.add_argument("--split", type=str, default="train", help="name of the folders that the files are in")
+    commands.add_subcommand("make-focus", make, help="write near- and far-focused versions of visible images")
+
+    sheet = _sources("Draw twelve scenes as a contact sheet: clear, focus map, near, far.")
+    sheet.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="image file of the sheet")
+    commands.add_subcommand("sheet", sheet, help="draw a contact sheet: clear, focus map, near, far")
+    return parser
+
+
+def _sources(description: str) -> ArgumentParser:
+    parser = ArgumentParser(description=description, exit_on_error=False)
+    parser.add_argument("source", type=Path, metavar="SRC", help="folder that both kinds of images are below")
+    for name in ("visible", "infrared"):
+        text = f"folder of the {name} images below SRC, or a pattern with {{name}}"
+        parser.add_argument(f"--{name}", type=str, default=name, metavar="PATTERN", help=text)
+    parser.add_argument(
+        "--synthesis",
+        type=Path | None,
+        metavar="FILE",
+        help="configuration of `data.init_args.auxiliary`, as configs/synthesis/defocus.yaml; GIFNet's unless given",
+    )
+    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="seed of all that is random")
+    parser.add_argument(
+        "--patch",
+        type=PositiveInt | None,
+        metavar="PIXELS",
+        help="first cut square patches, each with a near and a far part of its own (GIFNet: 128); else whole images",
+    )
+    return parser
+
+
+# PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
+
+
+def _make_focus(args: Namespace) -> int:
+    from fusion_lab import __version__
+    from fusion_lab.data.auxiliary import FocusSynthesis
+    from fusion_lab.data.make_focus import make_focus
+
+    synthesis, description = _synthesis(args.synthesis)
+    if not isinstance(synthesis, FocusSynthesis):
+        raise FusionLabError(
+            f"The synthesis of {args.synthesis} is {type(synthesis).__name__}, but `make-focus` needs FocusSynthesis: "
+            "name another file."
+        )
+    settings = {
+        "fusion_lab": __version__,
+        "source": str(args.source.resolve()),
+        **{name: args[name] for name in ("visible", "infrared", "split", "seed", "patch")},
+        "synthesis": description,
+    }
+    dataset = _pairs(args)
+    made, kept = make_focus(dataset, args.output, synthesis, settings, args.seed, args.split, args.patch)
+    print(f"Made {made} pairs in {args.output}{f'; {kept} were there already' if kept else ''}.")
+    return 0
+
+
+def _sheet(args: Namespace) -> int:
+    import numpy as np
+
+    from fusion_lab.data.contact_sheet import write_sheet
+    from fusion_lab.data.images import check_image_suffix
+    from fusion_lab.data.make_focus import rendered_scenes
+    from fusion_lab.data.scenes import find_companions
+
+    check_image_suffix(args.output)
+    synthesis, _ = _synthesis(args.synthesis)
+    dataset = _pairs(args)
+    files = find_companions(dataset, synthesis.companions)
+    generator = np.random.default_rng(args.seed)
+    rows = []
+    for index in np.linspace(0, len(dataset) - 1, min(_SHEET_ROWS, len(dataset))).round().astype(int):
+        scenes = list(rendered_scenes(dataset.pairs[index], files[index], synthesis, args.seed, args.patch))
+        shown = scenes[generator.integers(len(scenes))]
+        recipe = shown.scenes.recipe
+        images = {"clear": shown.scenes.visible}
+        if "focus_map" in recipe:
+            images |= {"focus map": recipe["focus_map"], "near focus": shown.source_b, "far focus": shown.source_a}
+        else:
+            images |= {"source A": shown.source_a, "source B": shown.source_b}
+        rows.append({title: _bytes(image[0]) for title, image in images.items()})
+    write_sheet(args.output, rows)
+    print(f"Drew {len(rows)} scenes in {args.output}.")
+    return 0
+
+
+def _bytes(image: "Tensor") -> "NDArray[np.uint8]":
+    """Return ``(C, H, W)`` in [0, 1] as an image of 8 bits, ``(H, W, C)``."""
+    return (image * 255).round().byte().permute(1, 2, 0).numpy()
+
+
+def _pairs(args: Namespace) -> "PairDataset":
+    from fusion_lab.data.pairs import PairDataset
+
+    return PairDataset(args.source, args.visible, args.infrared)
+
+
+def _synthesis(file: Path | None) -> "tuple[Synthesis, dict[str, Any]]":
+    """Make the synthesis that a configuration names, and describe it with all of its arguments."""
+    import json
+
+    from fusion_lab.cli.compose import compose
+    from fusion_lab.data.auxiliary import Synthesis
+
+    chosen: Any = {"class_path": "fusion_lab.data.auxiliary.FocusSynthesis"}
+    if file:
+        part: Any = compose([file])
+        for key in ("data", "init_args", "auxiliary"):
+            part = part.get(key) if isinstance(part, dict) else None
+        if part is None:
+            raise FusionLabError(f"The configuration {file} has no `data.init_args.auxiliary`: name another.")
+        chosen = part
+    parser = _ConfigurationParser()
+    parser.add_subclass_arguments(Synthesis, "auxiliary")
+    try:
+        config = parser.parse_object({"auxiliary": chosen})
+        description = json.loads(parser.dump(config, format="json", skip_none=False))["auxiliary"]
+        return parser.instantiate_classes(config).auxiliary, description
+    except ValueError as error:
+        reason = str(error) if isinstance(error, FusionLabError) else explain(str(error), ())
+        raise FusionLabError(f"The configuration {file} is wrong: {reason}") from None
+
+
+class _ConfigurationParser(ArgumentParser):
+    """A parser with errors of one sentence, also where a class has a parser of its own inside."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Raise what the parser complains about."""
+        raise FusionLabError(explain(message, (action.dest for action in self._actions))) from None
