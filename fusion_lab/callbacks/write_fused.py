@@ -2,19 +2,24 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import BasePredictionWriter
 from torch import Tensor
 
 from fusion_lab.data.images import read_picture, write_picture
+from fusion_lab.inference.colour import colour_rule
 from fusion_lab.inference.fuser import paint
+from fusion_lab.modules import FusionModule
 from fusion_lab.types import Batch
 
 
 class WriteFused(BasePredictionWriter):
     """Write each fused pair as ``FOLDER/TASK/NAME.png``, with the colours and the depth of its sources.
+
+    The colours follow the rule of the network; the luminance that was fused is that of the data set, which may lie a
+    level from that of the rule.
 
     Where a task has several data sets, NAME begins with the number of the data set, ``0/``.
 
@@ -37,9 +42,10 @@ class WriteFused(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Write a batch, one pair of each task or of one."""
+        rule = colour_rule(cast(FusionModule, pl_module).network)
         for task, fused in prediction.items():
             sample = batch[task]
             pairs: Any = zip(sample["name"], sample["file_a"], sample["file_b"], fused, strict=True)
             for name, file_a, file_b, luminance in pairs:
-                picture = paint(read_picture(Path(file_a)), read_picture(Path(file_b)), luminance[0])
+                picture = paint(read_picture(Path(file_a)), read_picture(Path(file_b)), luminance[0], rule)
                 write_picture(picture, self.folder / task / f"{name}.png")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import PositiveFloat
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.options import add_network_options
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ HELP = "show what a network decides inside"
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     args = parse(_parser(), argv)
-    return _weights(args.weights)
+    return _weights(args.weights) if args.subcommand == "weights" else _features(args.features)
 
 
 def _parser() -> ArgumentParser:
@@ -40,18 +40,19 @@ def _parser() -> ArgumentParser:
     weights.add_argument(
         "-o", "--output", type=Path, required=True, metavar="CHART", help=".png, .svg or .pdf; the table is CHART.csv"
     )
-    weights.add_argument(
-        "--weights", type=Path | None, metavar="FILE", help="network to use instead of the one that is shipped"
-    )
-    weights.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu or cuda")
-    weights.add_argument(
-        "--memory-limit",
-        type=PositiveFloat,
-        default=6.0,
-        metavar="GIB",
-        help="memory for the network; what needs more is fused in tiles",
-    )
+    add_network_options(weights)
     commands.add_subcommand("weights", weights, help="draw the weights of the operations for each task")
+
+    features = ArgumentParser(
+        description="Draw what GIFNet's encoder and branches see in a pair: the mean strength of their features, each "
+        "from its 1st to its 99th percentile.",
+        exit_on_error=False,
+    )
+    features.add_argument("a", type=Path, metavar="A", help="first source, an image")
+    features.add_argument("b", type=Path, metavar="B", help="second source, an image of the same size")
+    features.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE", help=".png, .svg or .pdf")
+    add_network_options(features)
+    commands.add_subcommand("features", features, help="draw what the parts of GIFNet see in a pair")
     return parser
 
 
@@ -113,3 +114,32 @@ def _print(operations: list[str], rows: "list[TaskWeights]") -> None:
             cells = (f"{mean:.3f} ± {std:.3f}" for mean, std in zip(means, deviations, strict=True))
             table.add_row(row.task, str(row.pairs), source, *cells)
     Console().print(table)
+
+
+def _features(args: Namespace) -> int:
+    from fusion_lab.data.pairs import Pair
+    from fusion_lab.inference.features import feature_maps
+    from fusion_lab.inference.fuser import Fuser, sources_of
+    from fusion_lab.inference.weights import load_network
+    from fusion_lab.reporting.pictures import picture_row
+    from fusion_lab.reporting.plots import check_figure_suffix, write_figure
+
+    check_figure_suffix(args.output)
+    network = load_network(args.weights, args.device)
+    a, b = Pair(args.a.stem, args.a, args.b).read()
+    try:
+        maps = feature_maps(network, *sources_of(network, a, b), args.memory_limit)
+        fused = Fuser(network, args.memory_limit)(a, b)
+    except FusionLabError as error:
+        raise FusionLabError(f"{args.a} and {args.b} cannot be shown: {error}") from None
+    row = {
+        "source a": a.pixels,
+        "source b": b.pixels,
+        "shared encoder": maps["encoder"].numpy(),
+        "MM branch": maps["multi_modal"].numpy(),
+        "DP branch": maps["digital_photography"].numpy(),
+        "fused": fused.pixels,
+    }
+    write_figure(picture_row(row), args.output)
+    print(f"Written to {args.output}.")
+    return 0

@@ -13,8 +13,11 @@ COMMANDS = {
     "predict": "fuse the prediction pairs of a configuration into image files",
     "ablate": "run several experiments over several seeds and compare them in one table",
     "fuse": "fuse two images, or two folders of images paired by name",
+    "enhance": "bring out the details of an image, or of a folder of images",
     "explain": "show what a network decides inside, such as the weights of its operations",
     "weights": "convert official checkpoints, or look into weights",
+    "data": "make multi-focus training data from visible-infrared pairs, or look at how it would be",
+    "cifar100": "train a classifier on original and on enhanced images of CIFAR-100, and compare",
     "demo": "train, fuse, score and show on the embedded data, in minutes",
 }
 _TRAINER_COMMANDS = ("fit", "validate", "test", "predict")

@@ -13,7 +13,7 @@ def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     args = parse(_parser(), argv)
     if args.subcommand == "convert":
-        return _convert(args.convert.source, args.convert.output)
+        return _convert(args.convert.source, args.convert.output, args.convert.network)
     return _info(args.info.file)
 
 
@@ -24,6 +24,12 @@ def _parser() -> ArgumentParser:
     convert = ArgumentParser(description="Write a checkpoint as .safetensors of fusion_lab.", exit_on_error=False)
     convert.add_argument("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")
     convert.add_argument("-o", "--output", type=Path, required=True, metavar="DST", help=".safetensors file")
+    convert.add_argument(
+        "--network",
+        type=str | None,
+        metavar="NAME",
+        help="take only the official checkpoint of this network: gifnet, swinfusion or tita",
+    )
     commands.add_subcommand("convert", convert, help="write a checkpoint as .safetensors")
 
     info = ArgumentParser(description="Tell which network a file holds.", exit_on_error=False)
@@ -35,10 +41,10 @@ def _parser() -> ArgumentParser:
 # PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
 
 
-def _convert(source: Path, target: Path) -> int:
+def _convert(source: Path, target: Path, release: str | None) -> int:
     from fusion_lab.inference.weights import convert
 
-    report = convert(source, target)
+    report = convert(source, target, release)
     print(f"{source} is: {report.kind}.")
     for what, keys in (
         ("used", report.used),

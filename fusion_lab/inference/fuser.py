@@ -1,4 +1,4 @@
-"""Fusing pictures: arrays in memory, two files, or two folders."""
+"""Fusing pictures in memory."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,23 +8,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from rich.console import Console
-from rich.progress import track
 from torch import Tensor
 
-from fusion_lab.data.images import (
-    Picture,
-    Pixels,
-    check_image_suffix,
-    from_pillow,
-    read_picture,
-    to_pillow,
-    write_picture,
-)
-from fusion_lab.data.pairs import Pair, PairDataset
+from fusion_lab.data.images import Picture, Pixels, from_pillow, read_picture, to_pillow
+from fusion_lab.data.rasters import Raster
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import make_folder
-from fusion_lab.inference.colour import merge_colours, to_common_depth
+from fusion_lab.inference.bands import fuse_bands
+from fusion_lab.inference.colour import ColourRule, colour_rule, to_common_depth
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
@@ -34,15 +24,21 @@ Source = Path | str | Image.Image | NDArray[Any] | Tensor
 
 @dataclass(frozen=True)
 class Fuser:
-    """Fuse pictures with a network, colours included.
+    """Fuse pictures with a network, colours included, or rasters band by band.
 
     Attributes:
         network: The network; it runs on the device that it is on.
         memory_limit: The memory that the network may take, in GiB; what needs more is fused in tiles.
+        white: The value of a raster that the network sees as 1; found in each pair (`white_level`) unless given.
     """
 
     network: FusionNetwork
     memory_limit: float = 6.0
+    white: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.white is not None and self.white <= 0:
+            raise FusionLabError(f"`white` should be positive. Found `white = {self.white:g}`.")
 
     def __call__(self, a: Picture, b: Picture) -> Picture:
         """Fuse two pictures of the same size to one that is grey if both are, as deep as the deeper one.
@@ -50,27 +46,37 @@ class Fuser:
         Raises:
             FusionLabError: The sizes differ, a side is shorter than 8 pixels, or the network fails.
         """
-        a, b = to_common_depth(a, b)
-        fused = fuse_luminance(self.network, _luminance(a), _luminance(b), self.memory_limit)
-        return paint(a, b, fused[0, 0])
+        fused = fuse_luminance(self.network, *sources_of(self.network, a, b), self.memory_limit)
+        return paint(a, b, fused[0, 0], colour_rule(self.network))
+
+    def fuse_bands(self, a: Raster, b: Raster) -> Raster:
+        """Fuse each band of a raster with a panchromatic image, or with the same band: see `bands.fuse_bands`."""
+        return fuse_bands(self.network, a, b, self.white, self.memory_limit)
 
 
-def paint(a: Picture, b: Picture, fused: Tensor) -> Picture:
-    """Round a fused luminance to the levels of its sources and put their colours around it.
+def sources_of(network: FusionNetwork, a: Picture, b: Picture) -> tuple[Tensor, Tensor]:
+    """Give what a network sees of two pictures, by its colour rule: ``(1, 1, H, W)`` float32 in [0, 1] each."""
+    rule = colour_rule(network)
+    levels = [rule.luminance(picture).astype(np.float32) for picture in to_common_depth(a, b)]
+    first, second = (torch.from_numpy(each / np.float32(max(a.levels, b.levels)))[None, None] for each in levels)
+    return first, second
+
+
+def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule) -> Picture:
+    """Put the colours of two pictures around their fused luminance.
 
     Args:
         a: The first source, ``(H, W)`` or ``(H, W, 3)``.
         b: The second source, of the same size.
         fused: The fused luminance ``(H, W)``; what leaves [0, 1] is cut.
+        rule: How, and how levels become whole numbers.
 
     Raises:
         FusionLabError: The luminance is infinite or undefined somewhere.
     """
     if not fused.isfinite().all():
         raise FusionLabError("The network gives infinite or undefined levels: its weights are not usable.")
-    a, b = to_common_depth(a, b)
-    levels = (fused.double().clamp(0, 1) * a.levels).round().cpu().numpy().astype(a.pixels.dtype)
-    return merge_colours(a, b, levels)
+    return rule.merge(a, b, fused.double().clamp(0, 1).cpu().numpy())
 
 
 def fuse(a: Source, b: Source, network: FusionNetwork | None = None, memory_limit: float = 6.0) -> Image.Image:
@@ -87,7 +93,7 @@ def fuse(a: Source, b: Source, network: FusionNetwork | None = None, memory_limi
     Returns:
         ``L`` where both sources are grey, ``RGB`` otherwise, ``LA`` or ``RGBA`` where one has alpha. 16-bit
         sources give ``I;16`` where they are grey without alpha, and 8 bits otherwise, since Pillow holds no
-        16-bit colours: `fuse_files` keeps them.
+        16-bit colours: `image_files.fuse_files` keeps them.
 
     Raises:
         FusionLabError: A source cannot be read or is of another kind, the sizes differ, or a side is shorter
@@ -95,63 +101,6 @@ def fuse(a: Source, b: Source, network: FusionNetwork | None = None, memory_limi
     """
     pictures = [_to_picture(source, f"`{name}`") for name, source in (("a", a), ("b", b))]
     return to_pillow(Fuser(network or load_network(), memory_limit)(*pictures))
-
-
-def fuse_files(a: Path, b: Path, out: Path, fuser: Fuser, suffix: str = ".png", progress: bool = False) -> list[Path]:
-    """Fuse two image files, or two folders of images that are paired by name in any case of letters.
-
-    Args:
-        a: The first source, an image or a folder.
-        b: The second source, of the same kind.
-        out: For images, the file of the result, or a folder that exists; for folders, a folder, made if need
-            be. In a folder, a result has the name of its first source. Results that exist are replaced.
-        fuser: What fuses.
-        suffix: The format of results in a folder, such as ``.png``.
-        progress: Show a bar on stderr.
-
-    Returns:
-        The files written, in order.
-
-    Raises:
-        FusionLabError: An input is missing or broken, names do not pair, sizes differ, or a result cannot be
-            written or would replace a source. Results of earlier pairs stay.
-    """
-    jobs = _jobs(a, b, out, suffix)
-    sources = {path.resolve() for pair, _ in jobs for path in (pair.a, pair.b)}
-    for _, target in jobs:
-        check_image_suffix(target)
-        if target.resolve() in sources:
-            raise FusionLabError(f"The result {target} would replace a source: choose another output.")
-    make_folder(jobs[0][1].parent)
-    for pair, target in track(jobs, "Fusing", console=Console(stderr=True), disable=not progress):
-        pictures = pair.read()
-        try:
-            fused = fuser(*pictures)
-        except FusionLabError as error:
-            raise FusionLabError(f"{pair.a} and {pair.b} cannot be fused: {error}") from None
-        write_picture(fused, target)
-    return [target for _, target in jobs]
-
-
-def _jobs(a: Path, b: Path, out: Path, suffix: str) -> list[tuple[Pair, Path]]:
-    """Say what to fuse, and where to write it."""
-    for path in (a, b):
-        if not path.exists():
-            raise FusionLabError(f"The source {path} does not exist: check the path.")
-    if a.is_dir() != b.is_dir():
-        folder, file = (a, b) if a.is_dir() else (b, a)
-        raise FusionLabError(f"{folder} is a folder and {file} is a file: give two images or two folders.")
-    if a.is_dir():
-        if out.exists() and not out.is_dir():
-            raise FusionLabError(f"The output {out} is a file, but two folders need a folder: name another one.")
-        pairs = PairDataset(".", str(a), str(b)).pairs
-        return [(pair, out / f"{pair.a.stem}{suffix}") for pair in pairs]
-    return [(Pair(a.stem, a, b), out / f"{a.stem}{suffix}" if out.is_dir() else out)]
-
-
-def _luminance(picture: Picture) -> Tensor:
-    """Give ``(1, 1, H, W)`` float32 in [0, 1]."""
-    return torch.from_numpy(picture.luminance().astype(np.float32) / np.float32(picture.levels))[None, None]
 
 
 def _to_picture(source: Source, name: str) -> Picture:

@@ -36,7 +36,7 @@ def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, m
         memory_limit: The memory that the network may take, in GiB; allocators need a little more.
 
     Returns:
-        Fused luminance ``(1, 1, H, W)``; it may leave [0, 1] a little.
+        What the network gives of the pair, ``(1, 1, H, W)`` of a fusion network; it may leave [0, 1] a little.
 
     Raises:
         FusionLabError: A side is shorter than 8 pixels, the sizes differ, the limit is too small for any
@@ -99,10 +99,12 @@ def _fuse_tiles(network: FusionNetwork, source_a: Tensor, source_b: Tensor, rows
     device = next((parameter.device for parameter in network.parameters()), source_a.device)
     tops, row_weights = blending_weights(height, rows)
     lefts, column_weights = blending_weights(width, columns)
-    fused = torch.zeros_like(source_a)
+    fused = torch.empty(0)
     for (i, top), (j, left) in product(enumerate(tops), enumerate(lefts)):
         place = (..., slice(top, top + rows), slice(left, left + columns))
-        tile = network(source_a[place].to(device), source_b[place].to(device)).to(fused.device)
+        tile = network(source_a[place].to(device), source_b[place].to(device)).to(source_a.device)
+        if not fused.numel():
+            fused = source_a.new_zeros(*tile.shape[:2], height, width)
         fused[place] += tile * row_weights[i, place[1], None] * column_weights[j, place[2]]
     return fused
 

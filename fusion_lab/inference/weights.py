@@ -1,9 +1,8 @@
-"""Networks in files: recognised by what a file holds, built by what it says, without running its code."""
+"""Networks from files and to files: built by what a file says of them."""
 
 import json
-import pickle
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib import import_module
 from inspect import isabstract
 from pathlib import Path
@@ -11,73 +10,17 @@ from typing import Any
 
 import torch
 from jsonargparse import ArgumentError, ArgumentParser
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import Tensor
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
+from fusion_lab.inference.official import OFFICIAL
+from fusion_lab.inference.stored import StoredNetwork, read_network, some
 from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.networks.checkpoints import (
-    from_official_gifnet,
-    from_official_swinfusion,
-    from_official_tita,
-    is_official_gifnet,
-    is_official_swinfusion,
-    is_official_tita,
-)
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "tita.safetensors"
 """The network that comes with the package."""
-
-_OFFICIAL = (
-    (
-        "official TITA checkpoint",
-        is_official_tita,
-        from_official_tita,
-        {"class_path": "fusion_lab.networks.tita.TITA", "init_args": {}},
-    ),
-    (
-        "official GIFNet checkpoint",
-        is_official_gifnet,
-        from_official_gifnet,
-        {"class_path": "fusion_lab.networks.gifnet.GIFNet", "init_args": {}},
-    ),
-    (
-        "official SwinFusion checkpoint",
-        is_official_swinfusion,
-        from_official_swinfusion,
-        {
-            "class_path": "fusion_lab.networks.tita.TITA",
-            "init_args": {
-                "pixel_attention": None,
-                "arrangement": ["intra", "intra", "inter", "inter"],
-                "operations": [],
-            },
-        },
-    ),
-)
-_LIGHTNING_PREFIX = "network."
-_SHOWN = 5
-
-
-@dataclass(frozen=True)
-class StoredNetwork:
-    """A network as a file tells it, not built yet.
-
-    Attributes:
-        kind: What the file is, in words.
-        description: How to build it: ``class_path`` and ``init_args``, as `FusionNetwork.description`.
-        tensors: Its tensors by the names of our networks.
-        origins: For each of our names, the key in the file that the tensor is from.
-        dropped: Keys of the file that no network needs.
-    """
-
-    kind: str
-    description: dict[str, Any]
-    tensors: dict[str, Tensor]
-    origins: dict[str, str]
-    dropped: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -103,8 +46,8 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     """Load a network for use: in evaluation mode, without gradients.
 
     Args:
-        path: Our ``.safetensors``, a Lightning checkpoint of ours, or an official TITA checkpoint; what it is
-            shows in its content, not in its name. None for the network that comes with the package.
+        path: Our ``.safetensors``, a Lightning checkpoint of ours, or an official checkpoint (`OFFICIAL`); what it
+            is shows in its content, not in its name. None for the network that comes with the package.
         device: Where it shall run, such as ``cpu`` or ``cuda``.
 
     Raises:
@@ -152,17 +95,28 @@ def save_network(network: FusionNetwork, path: Path | str) -> None:
             raise FusionLabError(f"The weights {path} cannot be written ({error}).") from None
 
 
-def convert(source: Path | str, target: Path | str) -> ConversionReport:
+def convert(source: Path | str, target: Path | str, release: str | None = None) -> ConversionReport:
     """Turn an official checkpoint, or any file that `load_network` reads, into our ``.safetensors``.
 
     Keys that the network does not have are left out and reported.
 
+    Args:
+        source: The file.
+        target: The new file.
+        release: The official release that the file must be of, a name in `OFFICIAL`; None for any file.
+
     Raises:
-        FusionLabError: `load_network` could not read the file, or tensors of the network are missing in it;
-            nothing is written then.
+        FusionLabError: `load_network` could not read the file, it is not of the release, or tensors of the network are
+            missing in it; nothing is written then.
     """
     source = Path(source)
+    if release is not None and release not in OFFICIAL:
+        raise FusionLabError(f"There is no release '{release}': choose one of {', '.join(OFFICIAL)}.")
     stored = read_network(source)
+    if release is not None and stored.kind != OFFICIAL[release].kind:
+        raise FusionLabError(
+            f"The weights {source} are of another kind than asked for: {stored.kind}, not {OFFICIAL[release].kind}."
+        )
     network = build_network(stored.description)
     report = _compare(network, stored, source)
     if report.missing:
@@ -197,92 +151,6 @@ def build_network(description: Mapping[str, Any]) -> FusionNetwork:
         raise FusionLabError(f"The network {class_path} cannot be built from its arguments: {reason}") from None
 
 
-def read_network(path: Path) -> StoredNetwork:
-    """Read what a file of weights holds.
-
-    Raises:
-        FusionLabError: The file is missing, broken, needs code to be run, or holds something else.
-    """
-    if not path.is_file():
-        raise FusionLabError(f"The weights {path} do not exist: check the path.")
-    content, metadata = _read_file(path)
-    if "network" in metadata:
-        return _ours(path, metadata["network"], content)
-    if "state_dict" in content:
-        return _lightning(path, content)
-    return _official(path, content)
-
-
-def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Give what is stored under each key, and the metadata that only safetensors files have."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(9)
-        # A safetensors file begins with the length of its header, 8 bytes, and the header, a JSON dictionary.
-        if start[8:] == b"{":
-            with safe_open(path, "pt") as stored:
-                return {key: stored.get_tensor(key) for key in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if "GLOBAL" in str(error):
-            raise FusionLabError(
-                f"The weights {path} can only be read by running code that they hold, which is refused: "
-                "save the tensors alone (a state dict)."
-            ) from None
-        raise FusionLabError(f"The weights {path} are broken or of no known format: replace the file.") from None
-    # Arbitrary bytes make the readers fail in arbitrary ways.
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise FusionLabError(
-            f"The weights {path} are broken or of no known format ({reason}): replace the file."
-        ) from None
-    if not isinstance(content, dict):
-        raise FusionLabError(f"The weights {path} hold no dictionary of tensors, but a {type(content).__name__}.")
-    return content, {}
-
-
-def _ours(path: Path, told: str, tensors: dict[str, Tensor]) -> StoredNetwork:
-    try:
-        description = json.loads(told)
-    except json.JSONDecodeError:
-        description = None
-    if not isinstance(description, dict):
-        raise FusionLabError(f"The weights {path} do not tell how to build their network: `network` is no JSON.")
-    return StoredNetwork("weights of fusion_lab", description, tensors, {name: name for name in tensors})
-
-
-def _lightning(path: Path, content: dict[str, Any]) -> StoredNetwork:
-    state, description = content["state_dict"], content.get("network")
-    keys = list(state) if isinstance(state, dict) else []
-    used = [key for key in keys if str(key).startswith(_LIGHTNING_PREFIX) and isinstance(state[key], Tensor)]
-    if not isinstance(description, dict) or not used:
-        raise FusionLabError(
-            f"The checkpoint {path} is of another program: it has `state_dict` ({_some(keys)}), but does not "
-            "tell how to build a network."
-        )
-    origins = {key.removeprefix(_LIGHTNING_PREFIX): key for key in used}
-    tensors = {name: state[key] for name, key in origins.items()}
-    dropped = [key for key in keys if key not in used]
-    return StoredNetwork("Lightning checkpoint of fusion_lab", description, tensors, origins, dropped)
-
-
-def _official(path: Path, content: dict[str, Any]) -> StoredNetwork:
-    state = content["params"] if isinstance(content.get("params"), dict) else content
-    found = next(((kind, rename, network) for kind, fits, rename, network in _OFFICIAL if fits(state)), None)
-    if found is None:
-        raise FusionLabError(
-            f"The weights {path} are of another network: they hold {_some(state)}, which is neither a "
-            f"network of fusion_lab nor an {' or '.join(kind for kind, *_ in _OFFICIAL)}."
-        )
-    strange = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
-    if strange:
-        raise FusionLabError(f"The weights {path} hold more than tensors: {_some(strange)}.")
-    kind, rename, description = found
-    origins = {name: key for key, tensor in state.items() for name in rename({key: tensor})}
-    dropped = [key for key in state if key not in set(origins.values())]
-    return StoredNetwork(kind, description, rename(state), origins, dropped)
-
-
 def _compare(network: FusionNetwork, stored: StoredNetwork, path: Path) -> ConversionReport:
     """Tell which tensors of a file a network takes.
 
@@ -312,7 +180,7 @@ def _compare(network: FusionNetwork, stored: StoredNetwork, path: Path) -> Conve
 
 def _complaint(report: ConversionReport) -> str:
     parts = {"missing": report.missing, "unexpected": report.unexpected}
-    return "; ".join(f"{len(keys)} {what} ({_some(keys)})" for what, keys in parts.items() if keys)
+    return "; ".join(f"{len(keys)} {what} ({some(keys)})" for what, keys in parts.items() if keys)
 
 
 def _find(dotted: str) -> Any:
@@ -342,8 +210,3 @@ def _device(device: str | torch.device) -> torch.device:
 
 def _name(network: FusionNetwork) -> str:
     return type(network).__name__
-
-
-def _some(keys: Iterable[Any]) -> str:
-    names = [str(key) for key in keys]
-    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") if names else "nothing"

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from fusion_lab.cli.explain import main
+from fusion_lab.data.images import read_picture
 from fusion_lab.data.pairs import load_pairs
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.operation_weights import operation_weights
 from fusion_lab.inference.weights import load_network, save_network
-from fusion_lab.networks import TITA, Average
+from fusion_lab.networks import TITA, Average, GIFNet
 from tests.tiny import NETWORK, make_pairs
 
 
@@ -68,6 +69,11 @@ def test_folders_of_one_task_go_together(root, weights, tmp_path):
     ("arguments", "told"),
     [
         ([], "weights"),
+        (["features", "a.png", "b.png"], "output"),
+        (["features", "a.png", "-o", "c.png"], "required"),
+        (["features", "a.png", "b.png", "-o", "c.jpg"], r"c\.jpg should end in \.png"),
+        (["features", "absent.png", "b.png", "-o", "c.png"], r"absent\.png does not exist"),
+        (["features", "a.png", "b.png", "-o", "c.png", "--weights", "absent.pth"], r"absent\.pth do not exist"),
         (["weights", "-o", "a.png"], "pairs"),
         (["weights", "--pairs", "ivf", "a", "-o", "a.png"], "expected 3"),
         (["weights", "--pairs", "ivf", "a", "b"], "output"),
@@ -95,6 +101,40 @@ def test_mistakes_in_what_is_there(root, weights, tmp_path):
     with pytest.raises(FusionLabError, match=r"ivf0\.png cannot be fused: .*memory limit"):
         run(*pairs, "-o", tmp_path / "a.png", "--weights", weights, "--memory-limit", 1e-6)
     assert not (tmp_path / "a.png").exists()
+
+
+def test_features(root, weights, tmp_path, capsys):
+    torch.manual_seed(0)
+    save_network(GIFNet(2, 2, 4), tmp_path / "gifnet.safetensors")
+    pair, picture = (root / "ivf" / "a" / "ivf0.png", root / "ivf" / "b" / "ivf0.png"), tmp_path / "out" / "row.png"
+    assert (
+        main(["features", *map(str, pair), "-o", str(picture), "--weights", str(tmp_path / "gifnet.safetensors")]) == 0
+    )
+    assert capsys.readouterr().out == f"Written to {picture}.\n"
+    assert [path.name for path in picture.parent.iterdir()] == ["row.png"]
+    drawn = read_picture(picture)
+    assert drawn.size[1] > 5 * drawn.size[0]
+    # Maps are drawn in colours, grey sources are not.
+    assert not drawn.is_grey
+    picture.unlink()
+    other, absent = (root / "ivf" / "b" / "ivf1.png", root / "ivf")
+    for b, own, told in (
+        (pair[1], weights, r"network \(TITA\) has no shared encoder"),
+        (other, tmp_path / "gifnet.safetensors", "differ in size"),
+        (absent, tmp_path / "gifnet.safetensors", "is a folder"),
+    ):
+        with pytest.raises(FusionLabError, match=told) as error:
+            main(["features", str(pair[0]), str(b), "-o", str(picture), "--weights", str(own)])
+        assert "\n" not in str(error.value)
+    assert not picture.exists()
+
+
+def test_the_program_tells_a_mistake_in_one_line():
+    command = [sys.executable, "-m", "fusion_lab.cli.main", "explain", "features", "a.png", "b.png"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("fusion-lab explain: error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_does_not_load_pytorch():

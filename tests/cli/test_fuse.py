@@ -4,9 +4,11 @@ import sys
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from fusion_lab.cli.fuse import main
 from fusion_lab.data.images import Picture, read_picture, write_picture
+from fusion_lab.data.rasters import Raster, read_raster
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.fuser import Fuser
 from fusion_lab.inference.weights import load_network, save_network
@@ -54,6 +56,19 @@ def test_images(folders, weights, tmp_path, capsys):
     assert capsys.readouterr().out == f"Fused 1 pair into {tmp_path / 'fused.png'}.\n"
 
 
+def test_bands(folders, weights, tmp_path, capsys):
+    pan = read_picture(folders[1] / "0.png").pixels
+    bands = np.dstack([pan[::-1], pan, pan // 2, pan // 3])
+    tifffile.imwrite(tmp_path / "ms.tif", bands, photometric="minisblack", planarconfig="contig")
+    out = tmp_path / "out.tif"
+    assert run(folders[1] / "0.png", tmp_path / "ms.tif", "-o", out, "--weights", weights, "--white", 300) == 0
+    fuser = Fuser(load_network(weights), white=300)
+    expected = fuser.fuse_bands(Raster(pan[..., None]), Raster(bands)).values
+    assert np.array_equal(read_raster(out).values, expected)
+    assert run(folders[1] / "0.png", folders[0] / "0.png", "-o", out, "--weights", weights, "--bands") == 0
+    assert read_raster(out).bands == 3
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -61,6 +76,7 @@ def test_images(folders, weights, tmp_path, capsys):
         (["a", "b"], "output"),
         (["a", "b", "-o", "out", "--memory-limit", "0"], "memory_limit"),
         (["a", "b", "-o", "out", "--memory-limit", "much"], "memory_limit"),
+        (["a", "b", "-o", "out", "--white", "0"], "white"),
         (["a", "b", "-o", "out", "--colour"], "colour"),
         (["a", "b", "-o", "out", "--weights", "absent.pth"], r"absent\.pth do not exist"),
     ],
@@ -74,6 +90,15 @@ def test_mistakes_are_told_in_one_line(arguments, told):
 def test_unknown_device_is_told(weights):
     with pytest.raises(FusionLabError, match="no device 'abacus'"):
         run("a", "b", "-o", "out", "--weights", weights, "--device", "abacus")
+
+
+def test_the_program_tells_a_mistake_in_one_line():
+    command = [sys.executable, "-m", "fusion_lab.cli.main", "fuse", "a", "b", "-o", "out", "--white", "-3"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert not done.stdout
+    assert done.stderr.startswith("fusion-lab fuse: error: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_help_does_not_load_pytorch():

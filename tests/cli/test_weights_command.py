@@ -44,6 +44,15 @@ def test_convert_a_training_checkpoint(network, tmp_path, capsys):
 
 
 @pytest.mark.shared
+def test_convert_gifnet_by_name(shared, tmp_path, capsys):
+    source = shared / "golden" / "gifnet" / "Final.model"
+    assert run("convert", "--network", "gifnet", source, "-o", tmp_path / "gifnet.safetensors") == 0
+    assert "official GIFNet checkpoint" in capsys.readouterr().out
+    with pytest.raises(FusionLabError, match="not official TITA checkpoint"):
+        run("convert", "--network", "tita", source, "-o", tmp_path / "tita.safetensors")
+
+
+@pytest.mark.shared
 def test_convert_official_weights(shared, tmp_path, capsys):
     source = shared / "golden" / "tita" / "weights.safetensors"
     assert run("convert", source, "--output", tmp_path / "tita.safetensors") == 0
@@ -59,6 +68,23 @@ def test_convert_official_weights(shared, tmp_path, capsys):
         assert line in told
     assert run("info", tmp_path / "tita.safetensors") == 0
     assert "1,378,435" in capsys.readouterr().out
+
+
+def test_convert_only_what_is_asked_for(network, tmp_path):
+    save_network(network, tmp_path / "ours.safetensors")
+    torch.save({"fafb_A.channel_compressor.weight": torch.ones(60, 60, 1, 1)}, tmp_path / "tita.pth")
+    for source, name, told in (
+        ("tita.pth", "gifnet", "asked for: official TITA checkpoint, not official GIFNet checkpoint"),
+        ("tita.pth", "swinfusion", "not official SwinFusion checkpoint"),
+        ("ours.safetensors", "tita", "weights of fusion_lab, not official TITA checkpoint"),
+        ("ours.safetensors", "resnet", "no release 'resnet': choose one of tita, gifnet, swinfusion"),
+        # The kind is right: what is told then is the next mistake.
+        ("tita.pth", "tita", "missing"),
+    ):
+        with pytest.raises(FusionLabError, match=told) as error:
+            run("convert", tmp_path / source, "-o", tmp_path / "out.safetensors", "--network", name)
+        assert "\n" not in str(error.value)
+    assert not (tmp_path / "out.safetensors").exists()
 
 
 @pytest.mark.parametrize(

@@ -140,3 +140,16 @@ def test_device_without_room_is_told():
 
     with pytest.raises(FusionLabError, match="lower the memory limit of 6 GiB"):
         fuse_luminance(Greedy(), *sources(16, 16))
+
+
+def test_a_network_may_give_several_maps():
+    class Both(Local):
+        def forward(self, source_a, source_b):
+            return torch.cat([super().forward(source_a, source_b), source_b], 1)
+
+    network = Both()
+    a, b = sources(70, 90)
+    whole, tiled = fuse_luminance(network, a, b), fuse_luminance(network, a, b, gibibytes(2000))
+    assert whole.shape == (1, 2, 70, 90)
+    torch.testing.assert_close(tiled, whole, rtol=0, atol=1e-6)
+    torch.testing.assert_close(tiled[:, 1:], b, rtol=0, atol=1e-6)

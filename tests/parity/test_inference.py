@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from fusion_lab.data.images import read_picture
-from fusion_lab.inference.colour import merge_colours
-from fusion_lab.inference.fuser import Fuser, fuse_files
+from fusion_lab.inference.colour import TITAColours
+from fusion_lab.inference.fuser import Fuser
+from fusion_lab.inference.image_files import fuse_files
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.inference.weights import load_network
 
@@ -51,7 +52,7 @@ def test_fused_luminance(network, paths, name, intermediate):
 
 def test_colours_are_equal(paths, name, intermediate):
     a, b = map(read_picture, paths)
-    merged = merge_colours(a, b, intermediate[f"{name}/Y_uint8"])
+    merged = TITAColours().merge(a, b, intermediate[f"{name}/Y_uint8"] / 255)
     assert np.array_equal(merged.pixels[..., ::-1], intermediate[f"{name}/bgr"])
 
 

@@ -1,0 +1,32 @@
+"""``fusion-lab enhance``: fuse images with themselves, which brings out their details."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser
+
+from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.fuse import fuse, place
+from fusion_lab.cli.options import add_network_options, add_result_options
+
+HELP = "bring out the details of an image, or of a folder of images"
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns the exit code."""
+    args = parse(_parser(), argv)
+    written = fuse(args.image, args.image, args)
+    print(f"Enhanced {len(written)} image{'s' if len(written) > 1 else ''} into {place(written)}.")
+    return 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="fusion-lab enhance",
+        description=f"{HELP.capitalize()}: each is fused with itself, as GIFNet's paper does. Colours are kept.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("image", type=Path, metavar="IMG", help="image, or folder of images")
+    add_result_options(parser)
+    add_network_options(parser)
+    return parser

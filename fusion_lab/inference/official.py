@@ -1,0 +1,63 @@
+"""The official releases whose checkpoints are known."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from fusion_lab.networks.checkpoints import (
+    from_official_gifnet,
+    from_official_swinfusion,
+    from_official_tita,
+    is_official_gifnet,
+    is_official_swinfusion,
+    is_official_tita,
+)
+
+
+@dataclass(frozen=True)
+class Release:
+    """An official release.
+
+    Attributes:
+        kind: What a file of it is, in words.
+        fits: Tells whether tensors are named as in the release.
+        rename: Gives them the names of our network.
+        network: How to build that network, as `FusionNetwork.description`.
+    """
+
+    kind: str
+    fits: Callable[[Mapping[str, Tensor]], bool]
+    rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
+    network: dict[str, Any]
+
+
+OFFICIAL = {
+    "tita": Release(
+        "official TITA checkpoint",
+        is_official_tita,
+        from_official_tita,
+        {"class_path": "fusion_lab.networks.tita.TITA", "init_args": {}},
+    ),
+    "gifnet": Release(
+        "official GIFNet checkpoint",
+        is_official_gifnet,
+        from_official_gifnet,
+        {"class_path": "fusion_lab.networks.gifnet.GIFNet", "init_args": {}},
+    ),
+    "swinfusion": Release(
+        "official SwinFusion checkpoint",
+        is_official_swinfusion,
+        from_official_swinfusion,
+        {
+            "class_path": "fusion_lab.networks.tita.TITA",
+            "init_args": {
+                "pixel_attention": None,
+                "arrangement": ["intra", "intra", "inter", "inter"],
+                "operations": [],
+            },
+        },
+    ),
+}
+"""Every release, by the name of its network."""

@@ -1,0 +1,128 @@
+"""What files of weights hold: recognised by their content, read without running their code."""
+
+import json
+import pickle
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from torch import Tensor
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.inference.official import OFFICIAL
+
+_LIGHTNING_PREFIX = "network."
+_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class StoredNetwork:
+    """A network as a file tells it, not built yet.
+
+    Attributes:
+        kind: What the file is, in words.
+        description: How to build it: ``class_path`` and ``init_args``, as `FusionNetwork.description`.
+        tensors: Its tensors by the names of our networks.
+        origins: For each of our names, the key in the file that the tensor is from.
+        dropped: Keys of the file that no network needs.
+    """
+
+    kind: str
+    description: dict[str, Any]
+    tensors: dict[str, Tensor]
+    origins: dict[str, str]
+    dropped: list[str] = field(default_factory=list)
+
+
+def read_network(path: Path) -> StoredNetwork:
+    """Read what a file of weights holds.
+
+    Raises:
+        FusionLabError: The file is missing, broken, needs code to be run, or holds something else.
+    """
+    if not path.is_file():
+        raise FusionLabError(f"The weights {path} do not exist: check the path.")
+    content, metadata = _read_file(path)
+    if "network" in metadata:
+        return _ours(path, metadata["network"], content)
+    if "state_dict" in content:
+        return _lightning(path, content)
+    return _official(path, content)
+
+
+def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Give what is stored under each key, and the metadata that only safetensors files have."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(9)
+        # A safetensors file begins with the length of its header, 8 bytes, and the header, a JSON dictionary.
+        if start[8:] == b"{":
+            with safe_open(path, "pt") as stored:
+                return {key: stored.get_tensor(key) for key in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "GLOBAL" in str(error):
+            raise FusionLabError(
+                f"The weights {path} can only be read by running code that they hold, which is refused: "
+                "save the tensors alone (a state dict)."
+            ) from None
+        raise FusionLabError(f"The weights {path} are broken or of no known format: replace the file.") from None
+    # Arbitrary bytes make the readers fail in arbitrary ways.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise FusionLabError(
+            f"The weights {path} are broken or of no known format ({reason}): replace the file."
+        ) from None
+    if not isinstance(content, dict):
+        raise FusionLabError(f"The weights {path} hold no dictionary of tensors, but a {type(content).__name__}.")
+    return content, {}
+
+
+def _ours(path: Path, told: str, tensors: dict[str, Tensor]) -> StoredNetwork:
+    try:
+        description = json.loads(told)
+    except json.JSONDecodeError:
+        description = None
+    if not isinstance(description, dict):
+        raise FusionLabError(f"The weights {path} do not tell how to build their network: `network` is no JSON.")
+    return StoredNetwork("weights of fusion_lab", description, tensors, {name: name for name in tensors})
+
+
+def _lightning(path: Path, content: dict[str, Any]) -> StoredNetwork:
+    state, description = content["state_dict"], content.get("network")
+    keys = list(state) if isinstance(state, dict) else []
+    used = [key for key in keys if str(key).startswith(_LIGHTNING_PREFIX) and isinstance(state[key], Tensor)]
+    if not isinstance(description, dict) or not used:
+        raise FusionLabError(
+            f"The checkpoint {path} is of another program: it has `state_dict` ({some(keys)}), but does not "
+            "tell how to build a network."
+        )
+    origins = {key.removeprefix(_LIGHTNING_PREFIX): key for key in used}
+    tensors = {name: state[key] for name, key in origins.items()}
+    dropped = [key for key in keys if key not in used]
+    return StoredNetwork("Lightning checkpoint of fusion_lab", description, tensors, origins, dropped)
+
+
+def _official(path: Path, content: dict[str, Any]) -> StoredNetwork:
+    state = content["params"] if isinstance(content.get("params"), dict) else content
+    release = next((release for release in OFFICIAL.values() if release.fits(state)), None)
+    if release is None:
+        raise FusionLabError(
+            f"The weights {path} are of another network: they hold {some(state)}, which is neither a "
+            f"network of fusion_lab nor an {' or '.join(release.kind for release in OFFICIAL.values())}."
+        )
+    strange = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+    if strange:
+        raise FusionLabError(f"The weights {path} hold more than tensors: {some(strange)}.")
+    origins = {name: key for key, tensor in state.items() for name in release.rename({key: tensor})}
+    dropped = [key for key in state if key not in set(origins.values())]
+    return StoredNetwork(release.kind, release.network, release.rename(state), origins, dropped)
+
+
+def some(keys: Iterable[Any]) -> str:
+    """Name the first few of many keys."""
+    names = [str(key) for key in keys]
+    return ", ".join(names[:_SHOWN]) + (", ..." if len(names) > _SHOWN else "") if names else "nothing"
