@@ -28,5 +28,5 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("image", type=Path, metavar="IMG", help="image, or folder of images")
     add_result_options(parser)
-    add_network_options(parser)
+    add_network_options(parser, shipped="gifnet")
     return parser

@@ -51,7 +51,7 @@ def _parser() -> ArgumentParser:
     features.add_argument("a", type=Path, metavar="A", help="first source, an image")
     features.add_argument("b", type=Path, metavar="B", help="second source, an image of the same size")
     features.add_argument("-o", "--output", type=Path, required=True, metavar="PICTURE", help=".png, .svg or .pdf")
-    add_network_options(features)
+    add_network_options(features, shipped="gifnet")
     commands.add_subcommand("features", features, help="draw what the parts of GIFNet see in a pair")
     return parser
 

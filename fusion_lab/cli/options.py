@@ -6,10 +6,19 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat
 
 
-def add_network_options(parser: ArgumentParser) -> None:
-    """Let the user choose the network, where it runs, and how much memory it takes."""
+def add_network_options(parser: ArgumentParser, shipped: str = "tita") -> None:
+    """Let the user choose the network, where it runs, and how much memory it takes.
+
+    Args:
+        parser: The parser of a command.
+        shipped: The network that comes with the package to use where none is chosen.
+    """
     parser.add_argument(
-        "--weights", type=Path | None, metavar="FILE", help="network to use instead of the one that is shipped"
+        "--weights",
+        type=Path,
+        default=Path(shipped),
+        metavar="FILE",
+        help="file of a network, or `tita` or `gifnet` for one that is shipped",
     )
     parser.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu or cuda")
     parser.add_argument(

@@ -19,8 +19,8 @@ from fusion_lab.inference.official import OFFICIAL
 from fusion_lab.inference.stored import StoredNetwork, read_network, some
 from fusion_lab.networks.base import FusionNetwork
 
-SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights" / "tita.safetensors"
-"""The network that comes with the package."""
+SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights"
+"""The networks that come with the package: ``tita`` and ``gifnet``, trained on the embedded data alone."""
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,15 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
 
     Args:
         path: Our ``.safetensors``, a Lightning checkpoint of ours, or an official checkpoint (`OFFICIAL`); what it
-            is shows in its content, not in its name. None for the network that comes with the package.
+            is shows in its content, not in its name. Or the name of a network that comes with the package, ``tita`` or
+            ``gifnet``; None for ``tita``.
         device: Where it shall run, such as ``cpu`` or ``cuda``.
 
     Raises:
         FusionLabError: The file is missing, broken, needs code to be run, or holds something else; its
             tensors do not fit; or there is no such device.
     """
-    if path is None and not SHIPPED_WEIGHTS.is_file():
-        raise FusionLabError(
-            f"The network that should come with the package is missing ({SHIPPED_WEIGHTS}): name a file of weights."
-        )
-    path = SHIPPED_WEIGHTS if path is None else Path(path)
+    path = _shipped(path) or Path(str(path))
     place = _device(device)
     stored = read_network(path)
     network = build_network(stored.description)
@@ -67,6 +64,18 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
         raise FusionLabError(f"The weights {path} do not fit {_name(network)}: {_complaint(report)}.")
     network.load_state_dict(stored.tensors)
     return network.eval().requires_grad_(False).to(place)
+
+
+def _shipped(path: Path | str | None) -> Path | None:
+    """Find a network that comes with the package; a file of the same name goes before it."""
+    name = "tita" if path is None else str(path)
+    file = SHIPPED_WEIGHTS / f"{name}.safetensors"
+    if path is None and not file.is_file():
+        raise FusionLabError(
+            f"The network that should come with the package is missing ({file}): name a file of weights."
+        )
+    is_name = path is None or (Path(name).name == name and not Path(name).exists())
+    return file if is_name and file.is_file() else None
 
 
 def save_network(network: FusionNetwork, path: Path | str) -> None:

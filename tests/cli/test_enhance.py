@@ -49,8 +49,8 @@ def test_folder(images, weights, tmp_path, capsys):
 
 def test_colours_are_kept(images, tmp_path, monkeypatch):
     # The mean of an image with itself is the image, and the shipped network the default.
-    save_network(Average(), tmp_path / "average.safetensors")
-    monkeypatch.setattr(weights_module, "SHIPPED_WEIGHTS", tmp_path / "average.safetensors")
+    save_network(Average(), tmp_path / "gifnet.safetensors")
+    monkeypatch.setattr(weights_module, "SHIPPED_WEIGHTS", tmp_path)
     assert run(images / "colour.png", "-o", tmp_path / "out.png") == 0
     before, after = (read_picture(path).pixels.astype(int) for path in (images / "colour.png", tmp_path / "out.png"))
     assert abs(before - after).max() <= 3

@@ -159,6 +159,6 @@ def test_sizes_of_arrays_are_told():
 def test_shipped_network_is_the_default(tmp_path, monkeypatch):
     network = TITA(12, 2, num_extraction_blocks=1, num_interaction_blocks=2, num_reconstruction_blocks=1)
     save_network(network, tmp_path / "tita.safetensors")
-    monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path / "tita.safetensors")
+    monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path)
     expected = fuse(GREY, COLOUR, network)
     assert np.array_equal(np.asarray(fusion_lab.fuse(GREY, COLOUR)), np.asarray(expected))

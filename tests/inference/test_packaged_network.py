@@ -1,17 +1,17 @@
 import numpy as np
+import pytest
 from PIL import Image
 
 from fusion_lab.cli.main import main
-from fusion_lab.inference.weights import SHIPPED_WEIGHTS, load_network
-from fusion_lab.networks import TITA
+from fusion_lab.inference.weights import load_network
+from fusion_lab.networks import TITA, GIFNet
 
 
-def test_the_packaged_network_is_the_official_tita():
-    assert SHIPPED_WEIGHTS.is_file()
-    network = load_network()
-    assert isinstance(network, TITA)
-    assert network.init_args["embed_dim"] == 60
-    assert not network.training
+@pytest.mark.parametrize(("name", "network"), [(None, TITA), ("tita", TITA), ("gifnet", GIFNet)])
+def test_the_packaged_networks_are_built_as_the_official_ones(name, network):
+    found = load_network(name)
+    assert found.description == network().description
+    assert not found.training
 
 
 def test_fusing_needs_no_weights_to_be_named(tmp_path):
@@ -26,3 +26,13 @@ def test_fusing_needs_no_weights_to_be_named(tmp_path):
     fused = np.asarray(Image.open(tmp_path / "fused.png")).astype(float)
     assert fused[14:26, 18:30].mean() > fused[2:10, 2:12].mean() + 20
     assert fused.std(axis=0)[4] > 3
+
+
+def test_the_packaged_gifnet_brings_out_details(tmp_path):
+    """The edges of a blurred image are steeper afterwards, and its levels much the same."""
+    edge = 60 + 120 / (1 + np.exp(-(np.arange(48) - 24) / 2))
+    Image.fromarray(np.tile(edge, (40, 1)).astype(np.uint8)).save(tmp_path / "blurred.png")
+    assert main(["enhance", str(tmp_path / "blurred.png"), "-o", str(tmp_path / "sharp.png")]) == 0
+    sharp = np.asarray(Image.open(tmp_path / "sharp.png")).astype(float)[10:30]
+    assert np.diff(sharp).max() > np.diff(edge).max()
+    assert abs(sharp.mean() - edge.mean()) < 20

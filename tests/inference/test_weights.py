@@ -198,15 +198,25 @@ def test_missing_file_and_missing_shipped_network(tmp_path, monkeypatch):
         load_network(tmp_path / "absent.pth")
     with pytest.raises(FusionLabError, match="do not exist"):
         load_network(tmp_path)
-    monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path / "tita.safetensors")
+    monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path)
     with pytest.raises(FusionLabError, match="should come with the package is missing"):
         load_network()
 
 
 def test_shipped_network(network, tmp_path, monkeypatch):
     save_network(network, tmp_path / "tita.safetensors")
-    monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path / "tita.safetensors")
+    monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path)
     assert_same(network, load_network())
+    assert_same(network, load_network("tita"))
+    with pytest.raises(FusionLabError, match="The weights gifnet do not exist"):
+        load_network("gifnet")
+
+
+def test_a_file_goes_before_the_shipped_network_of_its_name(network, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_network(network, tmp_path / "own.safetensors")
+    (tmp_path / "own.safetensors").rename(tmp_path / "tita")
+    assert_same(network, load_network("tita"))
 
 
 @pytest.mark.parametrize(
