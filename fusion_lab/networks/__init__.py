@@ -1,8 +1,17 @@
 """Fusion networks: plain ``torch.nn``, which know nothing of Lightning, configs, files or devices."""
 
 from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.networks.classical import Average
+from fusion_lab.networks.classical import Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet
 from fusion_lab.networks.gifnet import GIFNet
 from fusion_lab.networks.tita import TITA
 
-__all__ = ["TITA", "Average", "FusionNetwork", "GIFNet"]
+__all__ = [
+    "TITA",
+    "Average",
+    "FusionNetwork",
+    "GIFNet",
+    "GuidedFilter",
+    "LaplacianPyramid",
+    "Maximum",
+    "Wavelet",
+]

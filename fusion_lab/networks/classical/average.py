@@ -1,4 +1,4 @@
-"""Fusion without learning: the rows that every table needs for comparison."""
+"""The mean of the sources."""
 
 from torch import Tensor
 
