@@ -48,15 +48,18 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     Args:
         path: Our ``.safetensors``, a Lightning checkpoint of ours, or an official checkpoint (`OFFICIAL`); what it
             is shows in its content, not in its name. Or the name of a network that comes with the package, ``tita`` or
-            ``gifnet``; None for ``tita``.
+            ``gifnet``; None for ``tita``. Or the class path of a network that learns nothing, such as
+            ``fusion_lab.networks.LaplacianPyramid``.
         device: Where it shall run, such as ``cpu`` or ``cuda``.
 
     Raises:
         FusionLabError: The file is missing, broken, needs code to be run, or holds something else; its
             tensors do not fit; or there is no such device.
     """
-    path = _shipped(path) or Path(str(path))
     place = _device(device)
+    if (unlearnt := _unlearnt(str(path))) is not None:
+        return unlearnt.eval().to(place)
+    path = _shipped(path) or Path(str(path))
     stored = read_network(path)
     network = build_network(stored.description)
     report = _compare(network, stored, path)
@@ -64,6 +67,18 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
         raise FusionLabError(f"The weights {path} do not fit {_name(network)}: {_complaint(report)}.")
     network.load_state_dict(stored.tensors)
     return network.eval().requires_grad_(False).to(place)
+
+
+def _unlearnt(name: str) -> FusionNetwork | None:
+    """Build the network that a class path names; a file of the same name goes before it."""
+    parts = name.split(".")
+    found = None if len(parts) == 1 or not all(map(str.isidentifier, parts)) or Path(name).exists() else _find(name)
+    if not (isinstance(found, type) and issubclass(found, FusionNetwork)):
+        return None
+    network = build_network({"class_path": name})
+    if network.state_dict():
+        raise FusionLabError(f"The network {name} has to learn before it can be used: name a file of its weights.")
+    return network
 
 
 def _shipped(path: Path | str | None) -> Path | None:

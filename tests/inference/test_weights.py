@@ -11,7 +11,7 @@ from torch import nn
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference import weights
 from fusion_lab.inference.weights import build_network, convert, load_network, save_network
-from fusion_lab.networks import TITA, Average, FusionNetwork
+from fusion_lab.networks import TITA, Average, FusionNetwork, LaplacianPyramid
 from fusion_lab.networks.operations.high_pass import HighPass
 
 SMALL = {
@@ -210,6 +210,14 @@ def test_shipped_network(network, tmp_path, monkeypatch):
     assert_same(network, load_network("tita"))
     with pytest.raises(FusionLabError, match="The weights gifnet do not exist"):
         load_network("gifnet")
+
+
+def test_networks_that_learn_nothing_need_no_file():
+    assert isinstance(load_network("fusion_lab.networks.LaplacianPyramid"), LaplacianPyramid)
+    with pytest.raises(FusionLabError, match="TITA has to learn before it can be used"):
+        load_network("fusion_lab.networks.TITA")
+    with pytest.raises(FusionLabError, match=r"fusion_lab\.networks\.Nothing do not exist"):
+        load_network("fusion_lab.networks.Nothing")
 
 
 def test_a_file_goes_before_the_shipped_network_of_its_name(network, tmp_path, monkeypatch):

@@ -10,8 +10,6 @@ from torch.nn import functional as F
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.classical.selection import scales_that_fit, stronger
 
-_BORDER = 8
-
 
 class Wavelet(FusionNetwork):
     """The stronger wavelet coefficient of each scale and direction on the mean of the coarsest approximation.
@@ -34,7 +32,7 @@ class Wavelet(FusionNetwork):
         height, width = source_a.shape[-2:]
         levels = scales_that_fit(min(height, width), self.levels)
         # The transform wraps around: what it mixes in from the far side is to be a mirror image of the near one.
-        border = min(_BORDER, height - 1, width - 1)
+        border = min(3 * 2**levels, height - 1, width - 1)
         bottom, right = (-(side + 2 * border) % 2**levels for side in (height, width))
         padded = F.pad(torch.cat([source_a, source_b]), (border, border, border, border), mode="reflect")
         padded = F.pad(padded, (0, right, 0, bottom), mode="replicate")
