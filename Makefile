@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 CONSTRAINTS := constraints.txt
+# Test files run side by side, each on one core.
+WORKERS ?= 2
 
 .PHONY: setup demo test lint clean
 .DELETE_ON_ERROR:
@@ -18,7 +20,7 @@ demo: setup
 	$(BIN)/fusion-lab demo --output outputs/demo
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
 
 lint: setup
 	$(BIN)/ruff check .

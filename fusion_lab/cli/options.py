@@ -18,7 +18,7 @@ def add_network_options(parser: ArgumentParser, shipped: str = "tita") -> None:
         type=Path,
         default=Path(shipped),
         metavar="FILE",
-        help="file of a network; or tita or gifnet, which are shipped; or fusion_lab.networks.LaplacianPyramid and such",
+        help="file of a network, a shipped one (tita, gifnet), or a class path (fusion_lab.networks.Maximum)",
     )
     parser.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu or cuda")
     parser.add_argument(
