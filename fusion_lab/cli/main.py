@@ -14,6 +14,8 @@ COMMANDS = {
     "ablate": "run several experiments over several seeds and compare them in one table",
     "fuse": "fuse two images, or two folders of images paired by name",
     "enhance": "bring out the details of an image, or of a folder of images",
+    "evaluate": "score fused images by the metrics of a published table, or by any others",
+    "compare": "score several methods and compare them in the table of a paper",
     "explain": "show what a network decides inside, such as the weights of its operations",
     "weights": "convert official checkpoints, or look into weights",
     "data": "make multi-focus training data from visible-infrared pairs, or look at how it would be",

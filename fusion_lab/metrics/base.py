@@ -3,18 +3,27 @@
 Each family of metrics is one file. It holds, for every metric, a pure function from images to one value per
 image, and a `FusionMetric` that adds the label, the direction and the mean over a data set.
 
-Where a formula is 0/0 (a correlation with a constant image, the edges of black sources), the value is 0:
-nothing was there to be carried over. The field's programs give NaN, which would spoil the mean.
+Grey images are scored as they are. Of colour images each channel is scored as an image, as VIFB and MEFB do, and the
+value of the image is the mean over its channels (`each_channel`); who wants the grey conversion of a program instead
+finds it in `fusion_lab.metrics.protocols`.
+
+Where a formula is 0/0 (a correlation with a constant image, the edges of black sources), the value is 0 unless the
+metric says otherwise: nothing was there to be carried over. The field's programs give NaN, which would spoil the mean.
 """
 
+import inspect
 from abc import abstractmethod
-from typing import Any, ClassVar
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, ClassVar, ParamSpec, get_args
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 
 from fusion_lab.errors import FusionLabError
+
+P = ParamSpec("P")
 
 
 def quantise(image: Tensor) -> Tensor:
@@ -31,6 +40,71 @@ def quantise(image: Tensor) -> Tensor:
     return torch.floor(torch.clamp(255 * image, 0, 255) + 0.5)
 
 
+def check_shapes(**images: Tensor) -> None:
+    """Refuse images that no metric can take, by their names.
+
+    Args:
+        images: The images of one call, each ``(B, 1, H, W)`` or ``(B, 3, H, W)``.
+
+    Raises:
+        FusionLabError: Another shape, no image, or different sizes.
+    """
+    sizes = {}
+    for name, image in images.items():
+        if image.ndim != 4 or image.shape[1] not in (1, 3) or len(image) == 0:
+            raise FusionLabError(
+                f"A metric takes images of shape (B, 1, H, W) or (B, 3, H, W), but `{name}` has shape "
+                f"{tuple(image.shape)}: pass grey levels or RGB."
+            )
+        sizes[name] = (len(image), *image.shape[2:])
+    first, *others = sizes
+    for name in others:
+        if sizes[name] != sizes[first]:
+            raise FusionLabError(
+                f"A metric takes images of one size, but `{first}` has shape {tuple(images[first].shape)} and "
+                f"`{name}` has shape {tuple(images[name].shape)}: crop or resize them first."
+            )
+
+
+def check_levels(**images: Tensor) -> None:
+    """Refuse images that hold anything but integers from 0 to 255, by their names.
+
+    Args:
+        images: The images of one call, of any shape.
+
+    Raises:
+        FusionLabError: Other values.
+    """
+    for name, image in images.items():
+        # What is no integer of 0..255 does not come back from 8 bits as it was.
+        if image.dtype != torch.uint8 and not torch.equal(image.byte().to(image.dtype), image):
+            raise FusionLabError(
+                f"A metric takes integers from 0 to 255, but `{name}` holds other values: "
+                "pass `quantise(image)` for an image in [0, 1]."
+            )
+
+
+def each_channel(metric: Callable[P, Tensor]) -> Callable[P, Tensor]:
+    """Let a function for grey images score colour: each channel as an image, then the mean over the channels.
+
+    Where some images of a call have three channels and others one, the one is compared with each of the three.
+    """
+    parameters = inspect.signature(metric)
+
+    @wraps(metric)
+    def scored(*args: P.args, **kwargs: P.kwargs) -> Tensor:
+        call = parameters.bind(*args, **kwargs)
+        images = {name: value for name, value in call.arguments.items() if isinstance(value, Tensor)}
+        check_shapes(**images)
+        if all(image.shape[1] == 1 for image in images.values()):
+            return metric(*args, **kwargs)
+        for name, image in images.items():
+            call.arguments[name] = image.expand(-1, 3, -1, -1).flatten(0, 1)[:, None]
+        return metric(*call.args, **call.kwargs).view(-1, 3).mean(1)
+
+    return scored
+
+
 def grey_levels(*images: Tensor, minimum_side: int = 1) -> list[Tensor]:
     """Check the images of one call and prepare them for arithmetic.
 
@@ -39,36 +113,36 @@ def grey_levels(*images: Tensor, minimum_side: int = 1) -> list[Tensor]:
         minimum_side: The smallest height and width for which the metric is defined, in pixels.
 
     Returns:
-        The images as ``(B, H, W)`` in float64.
+        The images as ``(B, H, W)``, in float32 if all are float32 (or of half precision), otherwise in float64.
 
     Raises:
         FusionLabError: A wrong shape, different sizes, too small a side, or other values than 0..255.
     """
-    prepared = []
-    for name, image in zip(("fused", "source_a", "source_b"), images, strict=False):
-        if image.ndim != 4 or image.shape[1] != 1:
-            raise FusionLabError(
-                f"A metric takes images of shape (B, 1, H, W), but `{name}` has shape {tuple(image.shape)}: "
-                "pass luminance, or each colour channel as an image of the batch."
-            )
-        if image.shape != images[0].shape:
-            raise FusionLabError(
-                f"A metric takes images of one size, but `fused` has shape {tuple(images[0].shape)} and "
-                f"`{name}` has shape {tuple(image.shape)}: crop or resize them first."
-            )
-        if min(image.shape[2:]) < minimum_side:
-            raise FusionLabError(
-                f"This metric needs at least {minimum_side} pixels a side, but `{name}` has shape "
-                f"{tuple(image.shape)}: leave the metric out or use larger images."
-            )
-        level = image[:, 0].double()
-        if not ((level == level.floor()) & (level >= 0) & (level <= 255)).all():
-            raise FusionLabError(
-                f"A metric takes integers from 0 to 255, but `{name}` holds other values: "
-                "pass `quantise(image)` for an image in [0, 1]."
-            )
-        prepared.append(level)
-    return prepared
+    named = dict(zip(("fused", "source_a", "source_b"), images, strict=False))
+    check_shapes(**named)
+    height, width = images[0].shape[2:]
+    if min(height, width) < minimum_side:
+        raise FusionLabError(
+            f"This metric needs at least {minimum_side} pixels a side, but the images have {height} x {width}: "
+            "leave the metric out or use larger images."
+        )
+    for name, image in named.items():
+        if image.shape[1] != 1:
+            raise FusionLabError(f"This metric takes grey images only, but `{name}` has {image.shape[1]} channels.")
+    check_levels(**named)
+    single = all(image.is_floating_point() and image.dtype != torch.float64 for image in images)
+    return [image[:, 0].to(torch.float32 if single else torch.float64) for image in images]
+
+
+def check_choice(name: str, value: str, choices: Any) -> None:
+    """Refuse a value that is none of a ``Literal``.
+
+    Raises:
+        FusionLabError: Another value; the choices are named.
+    """
+    if value not in get_args(choices):
+        allowed = " or ".join(f'"{choice}"' for choice in get_args(choices))
+        raise FusionLabError(f'Parameter `{name}` should be {allowed}. Found `{name} = "{value}"`.')
 
 
 def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -105,12 +179,12 @@ class FusionMetric(Metric):
         """Give the value of each image.
 
         Args:
-            fused: The fused images, ``(B, 1, H, W)``, integers 0..255 in floating point or uint8.
-            source_a: The first sources, like ``fused``.
-            source_b: The second sources, like ``fused``.
+            fused: The fused images, ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255 in floating point or uint8.
+            source_a: The first sources, like ``fused``; one channel is compared with each of three.
+            source_b: The second sources, like ``source_a``.
 
         Returns:
-            ``(B,)`` in float64.
+            ``(B,)``, in float32 if all images are float32 (or of half precision), otherwise in float64.
 
         Raises:
             FusionLabError: Images that `grey_levels` refuses.
@@ -119,9 +193,10 @@ class FusionMetric(Metric):
     def update(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> None:
         """Add a batch; the images are those of `score`."""
         # A metric of the fused image alone looks at no source, yet a wrong call should not pass unnoticed.
-        grey_levels(fused, source_a, source_b)
+        check_shapes(fused=fused, source_a=source_a, source_b=source_b)
+        check_levels(fused=fused, source_a=source_a, source_b=source_b)
         values = self.score(fused, source_a, source_b)
-        self.sum += values.sum()
+        self.sum += values.double().sum()
         self.count += values.numel()
 
     def compute(self) -> Tensor:

@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from fusion_lab.metrics.base import FusionMetric, grey_levels, ratio
+from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
 
 
 def pearson(first: Tensor, second: Tensor) -> Tensor:
@@ -15,16 +15,17 @@ def pearson(first: Tensor, second: Tensor) -> Tensor:
     return ratio(covariance, (first.square().sum((1, 2)) * second.square().sum((1, 2))).sqrt())
 
 
+@each_channel
 def correlation_coefficient(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
     """CC: ``(r(A, F) + r(B, F)) / 2``, -1..1.
 
     Args:
-        fused: ``(B, 1, H, W)``, integers 0..255.
+        fused: ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255.
         source_a: Like ``fused``.
         source_b: Like ``fused``.
 
     Returns:
-        ``(B,)`` in float64.
+        ``(B,)``.
 
     Raises:
         FusionLabError: Images that `grey_levels` refuses.
@@ -33,17 +34,18 @@ def correlation_coefficient(fused: Tensor, source_a: Tensor, source_b: Tensor) -
     return (pearson(level_a, level_f) + pearson(level_b, level_f)) / 2
 
 
+@each_channel
 def sum_correlation_differences(fused: Tensor, source_a: Tensor, source_b: Tensor, saturate: bool = False) -> Tensor:
     """SCD: ``r(F - B, A) + r(F - A, B)`` (Aslantas & Bendes, 2015), -2..2.
 
     Args:
-        fused: ``(B, 1, H, W)``, integers 0..255.
+        fused: ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255.
         source_a: Like ``fused``.
         source_b: Like ``fused``.
         saturate: Negative differences become 0, as where a program subtracts 8-bit images.
 
     Returns:
-        ``(B,)`` in float64.
+        ``(B,)``.
 
     Raises:
         FusionLabError: Images that `grey_levels` refuses.

@@ -7,19 +7,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_lab.metrics.base import FusionMetric, grey_levels, ratio
+from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
+from fusion_lab.metrics.gradients import sobel
 
 
-def _sobel(level: Tensor) -> tuple[Tensor, Tensor]:
+def _edges(level: Tensor) -> tuple[Tensor, Tensor]:
     """Give strength and orientation (-π/2, π/2] of the edges, ``(B, H, W)`` each; zeros beyond the border."""
-    padded = F.pad(level, (1, 1, 1, 1))
-    down = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
-    along = padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]
-    x = down[..., 2:] - down[..., :-2]
-    y = along[:, :-2] - along[:, 2:]
+    x, y = sobel(F.pad(level, (1, 1, 1, 1)))
     return (x.square() + y.square()).sqrt(), torch.where(x == 0, math.pi / 2, torch.atan(y / x))
 
 
+@each_channel
 def edge_preservation(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
     """Qabf (Xydeas & Petrovic, 2000): ``sum(Q_A g_A + Q_B g_B) / sum(g_A + g_B)``, 0..1.
 
@@ -32,22 +30,22 @@ def edge_preservation(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tens
     The rule for equal strengths is not in the paper but in every program that published tables come from.
 
     Args:
-        fused: ``(B, 1, H, W)``, integers 0..255.
+        fused: ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255.
         source_a: Like ``fused``.
         source_b: Like ``fused``.
 
     Returns:
-        ``(B,)`` in float64; 0 where both sources are black.
+        ``(B,)``; 0 where both sources are black.
 
     Raises:
         FusionLabError: Images that `grey_levels` refuses.
     """
     level_f, level_a, level_b = grey_levels(fused, source_a, source_b)
-    strength_f, orientation_f = _sobel(level_f)
+    strength_f, orientation_f = _edges(level_f)
     kept = torch.zeros_like(strength_f)
     present = torch.zeros_like(strength_f)
     for source in (level_a, level_b):
-        strength, orientation = _sobel(source)
+        strength, orientation = _edges(source)
         weaker, stronger = torch.minimum(strength, strength_f), torch.maximum(strength, strength_f)
         kept_strength = torch.where(strength == strength_f, strength_f, weaker / stronger)
         kept_orientation = 1 - (orientation - orientation_f).abs() / (math.pi / 2)

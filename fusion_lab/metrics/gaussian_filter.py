@@ -1,41 +1,37 @@
-"""Gaussian filtering by two products with banded matrices.
+"""Windows of the metrics: Gaussian, and flat."""
 
-On a CPU this is several times faster than a convolution and as fast for 31 taps as for 3.
-"""
+import math
 
-from functools import lru_cache
-
-import torch
 from torch import Tensor
 
-
-@lru_cache(maxsize=32)
-def _band(side: int, taps: int, sigma: float, stride: int, device: torch.device) -> Tensor:
-    """Give the matrix ``(ceil((side - taps + 1) / stride), side)`` that filters one axis without padding."""
-    # The cache may be filled under inference mode and used where gradients are wanted.
-    with torch.inference_mode(False):
-        offset = torch.arange(taps, dtype=torch.float64) - (taps - 1) / 2
-        kernel = torch.exp(-offset.square() / (2 * sigma**2))
-        kernel /= kernel.sum()
-        starts = torch.arange(0, side - taps + 1, stride)
-        band = torch.zeros(len(starts), side, dtype=torch.float64)
-        band.scatter_(1, starts[:, None] + torch.arange(taps), kernel.expand(len(starts), taps))
-        return band.to(device)
+from fusion_lab.metrics.separable_filter import Border, separable_filter
 
 
-def gaussian_filter(planes: Tensor, taps: int, sigma: float, stride: int = 1) -> Tensor:
-    """Filter without padding and keep every ``stride``-th row and column.
+def gaussian_kernel(taps: int, sigma: float) -> tuple[float, ...]:
+    """Give the taps of a Gaussian of standard deviation ``sigma`` in pixels; they sum to 1."""
+    weights = [math.exp(-((tap - (taps - 1) / 2) ** 2) / (2 * sigma**2)) for tap in range(taps)]
+    return tuple(weight / math.fsum(weights) for weight in weights)
+
+
+def gaussian_filter(planes: Tensor, taps: int, sigma: float, border: Border = "valid", stride: int = 1) -> Tensor:
+    """Take local means with Gaussian weights.
 
     Args:
-        planes: ``(..., H, W)`` in float64.
-        taps: Side of the window in pixels, not above H and W; the taps sum to 1.
+        planes: ``(B, K, H, W)`` in floating point.
+        taps: Side of the window in pixels.
         sigma: Standard deviation of the Gaussian in pixels.
+        border: What lies beyond the border.
         stride: Step between the kept samples, the first one included.
 
     Returns:
-        ``(..., ceil((H - taps + 1) / stride), ceil((W - taps + 1) / stride))``.
+        The size that `separable_filter` tells.
     """
-    height, width = planes.shape[-2:]
-    rows = _band(height, taps, sigma, stride, planes.device)
-    columns = _band(width, taps, sigma, stride, planes.device)
-    return rows @ planes @ columns.T
+    return separable_filter(planes, gaussian_kernel(taps, sigma), border, stride)
+
+
+def box_sum(planes: Tensor, side: int) -> Tensor:
+    """Sum over windows of ``side`` x ``side`` pixels, none beyond the border; see `separable_filter`.
+
+    Of integers the sums are exact as long as they are below 2^24 in float32 and 2^53 in float64.
+    """
+    return separable_filter(planes, (1.0,) * side)

@@ -5,8 +5,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from fusion_lab.metrics.base import FusionMetric, grey_levels, ratio
+from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
 from fusion_lab.metrics.gaussian_filter import gaussian_filter
+from fusion_lab.metrics.local_gain import local_gain
+from fusion_lab.metrics.local_moments import local_moments
 
 MINIMUM_SIDE = 41
 """The side in pixels that leaves one window at the coarsest of the four scales."""
@@ -27,27 +29,17 @@ def _visible_information(mean_free: Tensor, taps: int) -> tuple[Tensor, Tensor]:
     Returns:
         Two times ``(B, 2)``, one column for each source, in log10 units.
     """
-    fused, sources = mean_free[:, :1], mean_free[:, 1:]
-    moments = torch.cat([mean_free, mean_free.square(), sources * fused], dim=1)
-    local = gaussian_filter(moments, taps, taps / 5)
-    mean_f, mean_s, square_f, square_s, product = local.split([1, 2, 1, 2, 2], dim=1)
-    variance_f = (square_f - mean_f.square()).clamp(min=0)
-    variance_s = (square_s - mean_s.square()).clamp(min=0)
-    covariance = product - mean_s * mean_f
-
-    gain = covariance / (variance_s + TINY)
-    distortion = variance_f - gain * covariance
-    flat_source, flat_fused, inverted = variance_s < TINY, variance_f < TINY, gain < 0
-    distortion = torch.where(flat_source | inverted, variance_f, distortion)
-    distortion = torch.where(flat_fused, 0, distortion).clamp(min=TINY)
-    gain = torch.where(flat_source | flat_fused | inverted, 0, gain)
-    variance_s = torch.where(flat_source, 0, variance_s)
+    moments = local_moments(mean_free, [(0, 1), (0, 2)], lambda images: gaussian_filter(images, taps, taps / 5))
+    variance_s = moments.variance[:, 1:]
+    gain, distortion = local_gain(moments.variance[:, :1], variance_s, moments.covariance, TINY)
+    variance_s = torch.where(variance_s < TINY, 0, variance_s)
 
     through_fused = torch.log10(1 + gain.square() * variance_s / (distortion + EYE_NOISE))
     from_source = torch.log10(1 + variance_s / EYE_NOISE)
     return through_fused.sum((2, 3)), from_source.sum((2, 3))
 
 
+@each_channel
 def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
     """VIF: ``VIFp(A, F) + VIFp(B, F)``, pixel domain (Sheikh & Bovik, 2006), about 0..2.
 
@@ -56,12 +48,12 @@ def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: T
     ``VIFp(X, F) = sum log10(1 + g^2 var(X) / (d + 2)) / sum log10(1 + var(X) / 2)``.
 
     Args:
-        fused: ``(B, 1, H, W)``, integers 0..255, at least 41 pixels a side.
+        fused: ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255, at least 41 pixels a side.
         source_a: Like ``fused``.
         source_b: Like ``fused``.
 
     Returns:
-        ``(B,)`` in float64; a constant source adds 0.
+        ``(B,)``; a constant source adds 0.
 
     Raises:
         FusionLabError: Images that `grey_levels` refuses.

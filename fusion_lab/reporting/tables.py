@@ -59,9 +59,7 @@ class Column:
     @property
     def decimals(self) -> int:
         """The decimals that give a usual mean of the column four digits, 0 to 9."""
-        sizes = [abs(cell.mean) for cell in self.cells if cell and cell.mean and math.isfinite(cell.mean)]
-        places = _DIGITS - 1 - math.floor(math.log10(median(sizes))) if sizes else _DIGITS - 1
-        return min(max(places, 0), _MOST_DECIMALS)
+        return decimals_of([cell.mean for cell in self.cells if cell])
 
     @property
     def best(self) -> set[int]:
@@ -97,6 +95,13 @@ class ComparisonTable:
         deviation = "" if cell.deviation is None else f" ± {cell.deviation:.{column.decimals}f}"
         fewer = f" ({cell.seeds})" if cell.seeds < self.seeds else ""
         return f"{cell.mean:.{column.decimals}f}{deviation}{fewer}"
+
+
+def decimals_of(means: Sequence[float]) -> int:
+    """Give the decimals that show a usual one of some means with four digits, 0 to 9."""
+    sizes = [abs(mean) for mean in means if mean and math.isfinite(mean)]
+    places = _DIGITS - 1 - math.floor(math.log10(median(sizes))) if sizes else _DIGITS - 1
+    return min(max(places, 0), _MOST_DECIMALS)
 
 
 def higher_is_better(metric: str) -> bool | None:

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def test_ranks_stay_equal_and_train_as_one_process(told):
 def test_what_is_frozen_keeps_its_bits_on_every_rank(told):
     frozen = {MM: (f"{DP}.",), DP: (f"{MM}.", "decoder.")}
     for states in told:
-        for (_, before), (phase, after) in zip(states, states[1:], strict=False):
+        for (_, before), (phase, after) in pairwise(states):
             kept = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
             still = {name for name in after if name.startswith(frozen[phase])}
             assert still <= kept

@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -20,6 +21,12 @@ def channels(image: np.ndarray) -> Tensor:
     """Each colour channel, a grey image three times: ``(3, 1, H, W)``."""
     planes = image if image.ndim == 3 else np.stack([image] * 3, axis=-1)
     return torch.from_numpy(planes).permute(2, 0, 1)[:, None].double()
+
+
+def colour(image: np.ndarray) -> Tensor:
+    """As the metrics take it: ``(1, 3, H, W)``, a grey image ``(1, 1, H, W)``."""
+    planes = image if image.ndim == 3 else image[..., None]
+    return torch.from_numpy(planes).permute(2, 0, 1)[None].double()
 
 
 def grey_of_matlab(image: np.ndarray) -> Tensor:
@@ -51,16 +58,27 @@ class Program(NamedTuple):
     scores: dict[str, Score]
 
 
+@cache
+def golden_cases(folder: Path) -> dict[str, dict[str, Any]]:
+    """The triples with their files and values, by name."""
+    return json.loads((folder / "golden.json").read_text())["cases"]
+
+
+@cache
+def decoded(path: Path) -> np.ndarray:
+    """An image of a triple; all of them together take 21 MB."""
+    return np.array(Image.open(path))
+
+
 def check_golden_values(shared: Path, program: str, metric: str, entry: Program) -> None:
     """Compare a metric of a program with all of its golden values, to the tolerance beside each."""
     folder = shared / "golden" / "metrics"
-    cases = json.loads((folder / "golden.json").read_text())["cases"]
     compared = 0
-    for case, golden in cases.items():
+    for case, golden in golden_cases(folder).items():
         values = [value for value in golden["values"] if value["metric"] == f"{program}.{metric}"]
         if not values:
             continue
-        images = [entry.read(np.array(Image.open(folder / "images" / golden[role]))) for role in "fab"]
+        images = [entry.read(decoded(folder / "images" / golden[role])) for role in "fab"]
         found = entry.scores[metric](*images).mean().item()
         for value in values:
             if value["value"] is None:
