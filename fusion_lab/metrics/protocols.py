@@ -133,13 +133,16 @@ GIFNET = Protocol(
     source=(
         "GIFNet (CVPR 2025) names EI, VIF, SCD and AG and releases no evaluation; inferred from TextFusion's, by the "
         "same first author: SCD of saturating 8-bit differences, VIF in the wavelet domain on [0, 1]. EI and AG "
-        "measured on the released weights' images fit the paper to 4 %, VIF and SCD are not settled."
+        "measured on the released weights' images fit the paper to 4 %, VIF and SCD are not settled: VIFp, in the "
+        "pixel domain on [0, 1], and SCD_plain, without saturation, are the other readings."
     ),
     metrics={
         "EI": m.EdgeIntensity(),
         "VIF": m.WaveletVIF(),
         "SCD": m.SumCorrelationDifferences(saturate=True),
         "AG": m.AverageGradient(),
+        "VIFp": m.VisualInformationFidelitySum(reduction="mean", white=1),
+        "SCD_plain": m.SumCorrelationDifferences(),
     },
 )
 

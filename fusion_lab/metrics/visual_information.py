@@ -1,11 +1,11 @@
 """VIF: how much of what the eye can see of the sources it can still see in the fused image."""
 
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
 
-from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
+from fusion_lab.metrics.base import FusionMetric, check_choice, each_channel, grey_levels, ratio
 from fusion_lab.metrics.gaussian_filter import gaussian_filter
 from fusion_lab.metrics.local_gain import local_gain
 from fusion_lab.metrics.local_moments import local_moments
@@ -17,6 +17,8 @@ EYE_NOISE = 2.0
 """Variance of the visual noise, in grey levels squared: it holds for 0..255 only."""
 
 TINY = 1e-10
+
+VIFReduction = Literal["sum", "mean"]
 
 
 def _visible_information(mean_free: Tensor, taps: int) -> tuple[Tensor, Tensor]:
@@ -40,7 +42,9 @@ def _visible_information(mean_free: Tensor, taps: int) -> tuple[Tensor, Tensor]:
 
 
 @each_channel
-def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
+def visual_information_fidelity_sum(
+    fused: Tensor, source_a: Tensor, source_b: Tensor, reduction: VIFReduction = "sum", white: float = 255
+) -> Tensor:
     """VIF: ``VIFp(A, F) + VIFp(B, F)``, pixel domain (Sheikh & Bovik, 2006), about 0..2.
 
     Over four scales with Gaussian windows of n = 17, 9, 5, 3 pixels and standard deviation n/5, with the
@@ -51,6 +55,9 @@ def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: T
         fused: ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255, at least 41 pixels a side.
         source_a: Like ``fused``.
         source_b: Like ``fused``.
+        reduction: The ``"sum"`` of both sources, or their ``"mean"``.
+        white: What level 255 counts as. The noise of the eye, 2, holds for 255; some programs put in images in [0, 1]
+            all the same (1), where far less of the sources is taken to be visible.
 
     Returns:
         ``(B,)``; a constant source adds 0.
@@ -58,7 +65,8 @@ def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: T
     Raises:
         FusionLabError: Images that `grey_levels` refuses.
     """
-    planes = torch.stack(grey_levels(fused, source_a, source_b, minimum_side=MINIMUM_SIDE), dim=1)
+    check_choice("reduction", reduction, VIFReduction)
+    planes = torch.stack(grey_levels(fused, source_a, source_b, minimum_side=MINIMUM_SIDE), dim=1) * (white / 255)
     # Variances ignore the mean; without it they lose fewer digits, and constant images become exactly 0.
     planes = planes - planes.mean((2, 3), keepdim=True)
     through_fused = from_source = planes.new_zeros(())
@@ -67,15 +75,28 @@ def visual_information_fidelity_sum(fused: Tensor, source_a: Tensor, source_b: T
             planes = gaussian_filter(planes, taps, taps / 5, stride=2)
         through, source = _visible_information(planes, taps)
         through_fused, from_source = through_fused + through, from_source + source
-    return ratio(through_fused, from_source).sum(1)
+    fidelity = ratio(through_fused, from_source)
+    return fidelity.sum(1) if reduction == "sum" else fidelity.mean(1)
 
 
 class VisualInformationFidelitySum(FusionMetric):
-    """VIF, see `visual_information_fidelity_sum`."""
+    """VIF, see `visual_information_fidelity_sum`.
+
+    Args:
+        reduction: How both sources become one number.
+        white: What level 255 counts as.
+        options: Options of ``torchmetrics.Metric``.
+    """
 
     label: ClassVar[str] = "VIF"
     higher_is_better = True
 
+    def __init__(self, reduction: VIFReduction = "sum", white: float = 255, **options: Any) -> None:
+        check_choice("reduction", reduction, VIFReduction)
+        super().__init__(**options)
+        self.reduction: VIFReduction = reduction
+        self.white = white
+
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Give VIF of each image, ``(B,)``."""
-        return visual_information_fidelity_sum(fused, source_a, source_b)
+        return visual_information_fidelity_sum(fused, source_a, source_b, self.reduction, self.white)

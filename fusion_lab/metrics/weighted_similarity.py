@@ -28,7 +28,7 @@ def _similarities(moments: LocalMoments, stabilisers: tuple[float, float]) -> Te
 
 
 def _exact_moments(planes: Tensor, pairs: list[tuple[int, int]], taps: int) -> LocalMoments:
-    """Take moments in Gaussian windows, those that are 0 exactly."""
+    """Take moments in Gaussian windows; what is 0 but for rounding becomes 0."""
     mean, variance, covariance = local_moments(planes, pairs, lambda images: gaussian_filter(images, taps, 1.5))
     return LocalMoments(mean, variance.where(variance >= FLAT, 0), covariance.where(covariance.abs() >= FLAT, 0))
 

@@ -54,6 +54,14 @@ def test_gifnet_has_what_textfusion_releases(shared):
     assert found["VIF"] == pytest.approx(both / 2, rel=1e-9)
 
 
+def test_the_other_readings_of_gifnets_columns(shared):
+    """In [0, 1] the same triple has 1.55 as the sum of both sources (spec/METRICS.md, input range), not 0.96."""
+    found = scores(shared, GIFNET, "tno/08/DenseFuse")
+    golden = {v["metric"]: v for v in golden_cases(shared / "golden" / "metrics")["tno/08/DenseFuse"]["values"]}
+    assert 2 * found["VIFp"] == pytest.approx(1.55, abs=0.005)
+    assert found["SCD_plain"] == pytest.approx(golden["Tang2023.SCD"]["value"], rel=1e-9)
+
+
 def scores(shared, protocol: Protocol, case: str) -> dict[str, float]:
     folder = shared / "golden" / "metrics"
     return protocol.scores(*(decoded(folder / "images" / golden_cases(folder)[case][role]) for role in "fab"))
