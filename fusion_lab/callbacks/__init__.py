@@ -2,6 +2,7 @@
 
 from fusion_lab.callbacks.alternating_freeze import AlternatingFreeze
 from fusion_lab.callbacks.checkpoints import Checkpoints
+from fusion_lab.callbacks.fused_pictures import FusedPictures
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
 from fusion_lab.callbacks.interruption import StopBetweenBatches
 from fusion_lab.callbacks.measure_again import MeasureAgain
@@ -12,6 +13,7 @@ from fusion_lab.callbacks.write_fused import WriteFused
 __all__ = [
     "AlternatingFreeze",
     "Checkpoints",
+    "FusedPictures",
     "GradientConflict",
     "MeasureAgain",
     "OperationWeights",

@@ -121,7 +121,7 @@ def _features(args: Namespace) -> int:
     from fusion_lab.inference.features import feature_maps
     from fusion_lab.inference.fuser import Fuser, sources_of
     from fusion_lab.inference.weights import load_network
-    from fusion_lab.reporting.pictures import picture_row
+    from fusion_lab.reporting.pictures import picture_grid
     from fusion_lab.reporting.plots import check_figure_suffix, write_figure
 
     check_figure_suffix(args.output)
@@ -140,6 +140,6 @@ def _features(args: Namespace) -> int:
         "DP branch": maps["digital_photography"].numpy(),
         "fused": fused.pixels,
     }
-    write_figure(picture_row(row), args.output)
+    write_figure(picture_grid([row]), args.output)
     print(f"Written to {args.output}.")
     return 0

@@ -175,9 +175,9 @@ class FusionModule(LightningModule):
         """Forget the pairs of the last time."""
         self._start_evaluation()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Take in the losses and scores of whole pairs."""
-        self._evaluate(batch)
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Take in the losses and scores of whole pairs; gives their fused luminance for callbacks."""
+        return self._evaluate(batch)
 
     def on_validation_epoch_end(self) -> None:
         """Log the mean losses and scores."""
@@ -187,9 +187,9 @@ class FusionModule(LightningModule):
         """Forget the pairs of the last time."""
         self._start_evaluation()
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Take in the losses and scores of whole pairs."""
-        self._evaluate(batch)
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Take in the losses and scores of whole pairs; gives their fused luminance for callbacks."""
+        return self._evaluate(batch)
 
     def on_test_epoch_end(self) -> None:
         """Log the mean losses and scores."""
@@ -209,16 +209,19 @@ class FusionModule(LightningModule):
         for metrics in self.metrics.values():
             cast(MetricCollection, metrics).reset()
 
-    def _evaluate(self, batch: Batch) -> None:
+    def _evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        outputs = {}
         for task, sample in batch.items():
             a, b = sample["source_a"], sample["source_b"]
             fused = self._fuse_whole(sample)
+            outputs[task] = fused.detach().clamp(0, 1)
             sums = self._evaluated[list(self.metrics).index(task)]
             sums[0] += len(a)
             if self._has_loss(task, sample):
                 sums[1] += len(a)
                 sums[2] += total(self._terms(task, fused, sample)) * len(a)
             cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
+        return outputs
 
     def _has_loss(self, task: str, sample: Sample) -> bool:
         """Tell whether a pair can be compared with what its objective asks for."""

@@ -1,6 +1,6 @@
 import numpy as np
 
-from fusion_lab.reporting.pictures import picture_row
+from fusion_lab.reporting.pictures import picture_grid
 
 
 def test_row_of_images_and_maps(tmp_path):
@@ -11,7 +11,7 @@ def test_row_of_images_and_maps(tmp_path):
         "colour": generator.integers(0, 2**16, (20, 30, 3)).astype(np.uint16),
         "map": feature_map,
     }
-    figure = picture_row(images)
+    figure = picture_grid([images])
     assert [axis.get_title() for axis in figure.axes] == list(images)
     grey, colour, drawn = (axis.images[0] for axis in figure.axes)
     assert np.array_equal(grey.get_array() * 255, images["grey"])
@@ -23,3 +23,14 @@ def test_row_of_images_and_maps(tmp_path):
     for axis in figure.axes:
         box = axis.get_position()
         assert np.isclose(box.width * size[0] / (box.height * size[1]), 30 / 20)
+
+
+def test_rows_may_differ_in_size_and_number():
+    rows = [{"a": np.zeros((10, 20), np.uint8), "b": np.zeros((10, 20), np.uint8)}, {"c": np.zeros((30, 10), np.uint8)}]
+    figure = picture_grid(rows)
+    boxes = [axis.get_position() for axis in figure.axes]
+    assert boxes[0].y0 == boxes[1].y0 > boxes[2].y1
+    assert all(0 <= box.x0 < box.x1 <= 1 and 0 <= box.y0 < box.y1 <= 1 for box in boxes)
+    size = figure.get_size_inches()
+    shapes = [box.width * size[0] / (box.height * size[1]) for box in boxes]
+    np.testing.assert_allclose(shapes, [2, 2, 1 / 3])
