@@ -150,11 +150,10 @@ def ratio(numerator: Tensor, denominator: Tensor) -> Tensor:
     return torch.where(denominator == 0, 0, numerator / denominator)
 
 
-class FusionMetric(Metric):
+class MeanOverImages(Metric):
     """The mean of a per-image value over all images seen, on all processes.
 
-    A subclass sets `label` and ``higher_is_better`` and gives `score`. Every image counts the same, whatever
-    its size and batch, as in the published tables.
+    Every image counts the same, whatever its size and batch, as in the published tables.
 
     Args:
         options: Options of ``torchmetrics.Metric``, such as ``sync_on_compute``.
@@ -173,6 +172,31 @@ class FusionMetric(Metric):
         super().__init__(**options)
         self.add_state("sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
+
+    def add(self, values: Tensor) -> None:
+        """Take in the values ``(B,)`` of a batch."""
+        self.sum += values.double().sum()
+        self.count += values.numel()
+
+    def compute(self) -> Tensor:
+        """Give the mean over all images, a float64 scalar.
+
+        Raises:
+            FusionLabError: No image was seen.
+        """
+        if self.count == 0:
+            raise FusionLabError(f"The metric {self.label} has seen no image: call update() first.")
+        return self.sum / self.count
+
+
+class FusionMetric(MeanOverImages):
+    """What a fused image has of its sources, or by itself.
+
+    A subclass sets `label` and ``higher_is_better`` and gives `score`.
+
+    Args:
+        options: Options of ``torchmetrics.Metric``, such as ``sync_on_compute``.
+    """
 
     @abstractmethod
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
@@ -195,16 +219,4 @@ class FusionMetric(Metric):
         # A metric of the fused image alone looks at no source, yet a wrong call should not pass unnoticed.
         check_shapes(fused=fused, source_a=source_a, source_b=source_b)
         check_levels(fused=fused, source_a=source_a, source_b=source_b)
-        values = self.score(fused, source_a, source_b)
-        self.sum += values.double().sum()
-        self.count += values.numel()
-
-    def compute(self) -> Tensor:
-        """Give the mean over all images, a float64 scalar.
-
-        Raises:
-            FusionLabError: No image was seen.
-        """
-        if self.count == 0:
-            raise FusionLabError(f"The metric {self.label} has seen no image: call update() first.")
-        return self.sum / self.count
+        self.add(self.score(fused, source_a, source_b))

@@ -1,15 +1,12 @@
 """Likeness to a reference: the ideal fused image, where a data set has one."""
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import ClassVar
 
-import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.functional.image import peak_signal_noise_ratio
 
-from fusion_lab.errors import FusionLabError
-from fusion_lab.metrics.base import check_levels, check_shapes, each_channel, grey_levels
+from fusion_lab.metrics.base import MeanOverImages, check_levels, check_shapes, each_channel, grey_levels
 from fusion_lab.metrics.structural_similarity import fusion_ssim
 
 
@@ -56,26 +53,12 @@ def reference_ssim(fused: Tensor, reference: Tensor) -> Tensor:
     return fusion_ssim(fused, reference, reference)
 
 
-class ReferenceMetric(Metric):
-    """The mean of a per-image value over all images seen, as `FusionMetric`, but with ``update(fused, reference)``.
+class ReferenceMetric(MeanOverImages):
+    """How alike a fused image is to the ideal one: as `FusionMetric`, but with ``update(fused, reference)``.
 
     Args:
         options: Options of ``torchmetrics.Metric``.
     """
-
-    label: ClassVar[str]
-    """The name in tables: PSNR and SSIM alone are those with the sources."""
-    higher_is_better: bool
-    is_differentiable = False
-    full_state_update = False
-
-    sum: Tensor
-    count: Tensor
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.add_state("sum", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.zeros((), dtype=torch.int64), dist_reduce_fx="sum")
 
     @abstractmethod
     def score(self, fused: Tensor, reference: Tensor) -> Tensor:
@@ -96,19 +79,7 @@ class ReferenceMetric(Metric):
         """Add a batch; the images are those of `score`."""
         check_shapes(fused=fused, reference=reference)
         check_levels(fused=fused, reference=reference)
-        values = self.score(fused, reference)
-        self.sum += values.double().sum()
-        self.count += values.numel()
-
-    def compute(self) -> Tensor:
-        """Give the mean over all images, a float64 scalar.
-
-        Raises:
-            FusionLabError: No image was seen.
-        """
-        if self.count == 0:
-            raise FusionLabError(f"The metric {self.label} has seen no image: call update() first.")
-        return self.sum / self.count
+        self.add(self.score(fused, reference))
 
 
 class ReferencePSNR(ReferenceMetric):
