@@ -1,5 +1,6 @@
 """``fusion-lab``: finds the command and tells errors in one sentence."""
 
+import os
 import sys
 from importlib import import_module
 
@@ -16,6 +17,7 @@ COMMANDS = {
     "enhance": "bring out the details of an image, or of a folder of images",
     "evaluate": "score fused images by the metrics of a published table, or by any others",
     "compare": "score several methods and compare them in the table of a paper",
+    "report": "score several methods and show them, image by image, on one page for the browser",
     "explain": "show what a network decides inside, such as the weights of its operations",
     "weights": "convert official checkpoints, or look into weights",
     "data": "make multi-focus training data from visible-infrared pairs, or look at how it would be",
@@ -58,6 +60,10 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        # Whoever read the output, such as `head`, has seen enough; Python would complain once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
 
 
 def _sentence(error: FusionLabError) -> str:

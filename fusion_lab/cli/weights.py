@@ -63,8 +63,9 @@ def _info(file: Path) -> int:
     from rich.console import Console
     from rich.table import Table
 
-    from fusion_lab.inference.weights import load_network, read_network
+    from fusion_lab.inference.weights import find_weights, load_network, read_network
 
+    file = find_weights(file)
     kind = read_network(file).kind
     network = load_network(file)
     description = network.description

@@ -59,7 +59,7 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     place = _device(device)
     if (unlearnt := _unlearnt(str(path))) is not None:
         return unlearnt.eval().to(place)
-    path = _shipped(path) or Path(str(path))
+    path = find_weights(path)
     stored = read_network(path)
     network = build_network(stored.description)
     report = _compare(network, stored, path)
@@ -81,8 +81,12 @@ def _unlearnt(name: str) -> FusionNetwork | None:
     return network
 
 
-def _shipped(path: Path | str | None) -> Path | None:
-    """Find a network that comes with the package; a file of the same name goes before it."""
+def find_weights(path: Path | str | None) -> Path:
+    """Give the file of a network that comes with the package by its name, where no file has that name; else the path.
+
+    Raises:
+        FusionLabError: The network is the one that comes with the package, ``path`` being None, and it is missing.
+    """
     name = "tita" if path is None else str(path)
     file = SHIPPED_WEIGHTS / f"{name}.safetensors"
     if path is None and not file.is_file():
@@ -90,7 +94,7 @@ def _shipped(path: Path | str | None) -> Path | None:
             f"The network that should come with the package is missing ({file}): name a file of weights."
         )
     is_name = path is None or (Path(name).name == name and not Path(name).exists())
-    return file if is_name and file.is_file() else None
+    return file if is_name and file.is_file() else Path(name)
 
 
 def save_network(network: FusionNetwork, path: Path | str) -> None:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -108,3 +111,13 @@ def test_incomplete_checkpoint_is_not_converted(tmp_path):
     with pytest.raises(FusionLabError, match="missing"):
         run("convert", tmp_path / "few.pth", "-o", tmp_path / "few.safetensors")
     assert not (tmp_path / "few.safetensors").exists()
+
+
+def test_info_of_a_shipped_network_and_a_reader_that_has_seen_enough():
+    """As ``fusion-lab weights info gifnet | head -1``."""
+    command = [sys.executable, "-m", "fusion_lab.cli.main", "weights", "info", "gifnet"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "gifnet.safetensors: weights of fusion_lab" in process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait(60) in (0, 141)
