@@ -19,8 +19,8 @@ Row = dict[str, npt.NDArray[np.uint8]]
 class FusedPictures(Callback):
     """Show at every validation, and at the test, the first pairs of each task beside what is fused of them.
 
-    One picture a task, ``FOLDER/TASK/step=000100.png``, given to loggers that take images as ``fused/TASK``: a row a
-    pair, both sources and the fused luminance. They are fused anyway; nothing is computed twice. With several
+    One picture a task, ``FOLDER/val/TASK/step=000100.png``, given to loggers that take images as ``val/TASK/fused`` (or
+    ``test``): a row a pair, both sources and the fused luminance. They are fused anyway; nothing is computed twice. With several
     devices they are the first pairs of the first one.
 
     Args:
@@ -54,7 +54,7 @@ class FusedPictures(Callback):
         """Draw them."""
         if not trainer.sanity_checking:
             self._validations += 1
-            self._draw(trainer)
+            self._draw(trainer, "val")
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin with nothing to show."""
@@ -68,7 +68,7 @@ class FusedPictures(Callback):
 
     def on_test_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw them."""
-        self._draw(trainer)
+        self._draw(trainer, "test")
 
     def state_dict(self) -> dict[str, Any]:
         """Give how many validations there were."""
@@ -87,9 +87,9 @@ class FusedPictures(Callback):
                 if len(rows) < self.pairs:
                     rows.append({name: _levels(a), "source B": _levels(b), "fused": _levels(f)})
 
-    def _draw(self, trainer: Trainer) -> None:
+    def _draw(self, trainer: Trainer, stage: str) -> None:
         for task, rows in self._rows.items():
-            show(trainer, picture_grid(rows), f"fused/{task}", self.folder / task)
+            show(trainer, picture_grid(rows), f"{stage}/{task}/fused", self.folder / stage / task)
         self._rows = {}
 
 

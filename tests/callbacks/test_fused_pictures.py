@@ -41,10 +41,10 @@ def test_first_pairs_of_each_task_are_shown_at_each_validation(tmp_path, root, d
     runner.fit(trained, source)
     tasks = ("ivf", "mff", "mef")
     steps = sorted({step for _, step in logger.seen})
-    assert logger.seen == [(f"fused/{task}", step) for step in steps for task in tasks]
+    assert logger.seen == [(f"val/{task}/fused", step) for step in steps for task in tasks]
     assert len(steps) > 1
     for task in tasks:
-        assert len(list((tmp_path / "pictures" / task).glob("step=*.png"))) == len(steps)
+        assert len(list((tmp_path / "pictures" / "val" / task).glob("step=*.png"))) == len(steps)
     assert [len(rows) for rows in drawn[:3]] == [2, 1, 2]
     first = drawn[0][0]
     assert list(first) == ["ivf0", "source B", "fused"]
