@@ -33,7 +33,8 @@ class AlternatingFreeze(Callback):
             PyTorch did up to 1.13: Adam then moves it on by its moments, also where it should be frozen.
 
     Raises:
-        FusionLabError: A group names no parameters, or DDP would wait for gradients of frozen ones.
+        FusionLabError: A group names no parameters, there is another AlternatingFreeze, or DDP would wait for gradients
+            of frozen ones.
     """
 
     def __init__(
@@ -55,7 +56,12 @@ class AlternatingFreeze(Callback):
         self._still: list[nn.Module] = []
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the groups, and that DDP looks for parameters without gradient."""
+        """Check the groups, that nobody else freezes, and that DDP looks for parameters without gradient."""
+        if sum(isinstance(callback, AlternatingFreeze) for callback in trainer.callbacks) > 1:  # type: ignore[attr-defined]
+            raise FusionLabError(
+                "`trainer.callbacks` has several AlternatingFreeze, which would undo each other: begin with an "
+                "experiment that has none, such as experiments/gifnet/freezing/joint.yaml, and add one."
+            )
         network = cast(FusionModule, pl_module).network
         names = [name for name, _ in network.named_parameters()]
         for group in (group for groups in self.phases.values() for group in groups):

@@ -20,8 +20,8 @@ class FusedPictures(Callback):
     """Show at every validation, and at the test, the first pairs of each task beside what is fused of them.
 
     One picture a task, ``FOLDER/val/TASK/step=000100.png``, given to loggers that take images as ``val/TASK/fused`` (or
-    ``test``): a row a pair, both sources and the fused luminance. They are fused anyway; nothing is computed twice. With several
-    devices they are the first pairs of the first one.
+    ``test``): a row a pair, both sources and the fused luminance. They are fused anyway; nothing is computed twice.
+    With several devices they are the first pairs of the first one.
 
     Args:
         folder: Where the pictures go.

@@ -75,6 +75,8 @@ class MeasureAgain(UpdatesWeighting):
     def _update(self, module: FusionModule, before: Losses, after: Losses) -> None:
         """Tell the weighting about the tasks that were measured both times."""
         both = [task for task in before if task in after]
+        if not both:
+            return
         device = module.device
         numbers = module.weighting.update(
             {task: before[task].to(device) for task in both}, {task: after[task].to(device) for task in both}

@@ -16,6 +16,7 @@ from fusion_lab.files import atomic_path, make_folder
 
 if TYPE_CHECKING:
     from fusion_lab.data.cifar100 import LabelledImages
+    from fusion_lab.networks.base import FusionNetwork
 
 HELP = "train a classifier on original and on enhanced images of CIFAR-100, and compare"
 ORIGINAL = "original"
@@ -56,17 +57,16 @@ def main(argv: list[str]) -> int:
     from fusion_lab.data.cifar100 import fetch_cifar100, read_cifar100
     from fusion_lab.inference.weights import load_network
 
-    for file in networks.values():
-        load_network(file, args.device)
+    loaded = {name: load_network(file, args.device) for name, file in networks.items()}
     data = args.data or fetch_cifar100(Path("data/cifar-100"))
     train, test = (_first(read_cifar100(data, split), args.limit) for split in ("train", "test"))
     output = make_folder(args.output)
-    _check_same(output, settings, networks)
+    _check_same(output, settings, loaded)
     rows = []
     for name in (ORIGINAL, *networks):
         result = output / name / "result.json"
         if not result.is_file():
-            images = train if name == ORIGINAL else _enhanced(output / name, train, networks[name], args.device)
+            images = train if name == ORIGINAL else _enhanced(output / name, train, loaded[name])
             _train_and_test(output / name, images, test, settings, args.device)
         rows.append(Row(name, **json.loads(result.read_text(encoding="utf-8"))))
     _write(output, rows)
@@ -100,21 +100,29 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _names(files: list[Path]) -> dict[str, Path]:
-    """Name each network by its file."""
-    names = [file.stem for file in files]
+def _names(networks: list[Path]) -> dict[str, Path]:
+    """Name each network by its file, or by the end of its class path."""
+    names = [path.stem if path.is_file() else path.name.rpartition(".")[2] for path in networks]
     if ORIGINAL in names or len(set(names)) < len(names):
         raise FusionLabError(
             f"The files of --weights ({', '.join(names)}) name the rows of the table: give each a name of its own, "
             f"other than '{ORIGINAL}'."
         )
-    return dict(zip(names, files, strict=True))
+    return dict(zip(names, networks, strict=True))
 
 
-def _check_same(output: Path, settings: Settings, networks: dict[str, Path]) -> None:
+def _sum(network: "FusionNetwork") -> str:
+    """Tell a network from any other."""
+    digest = hashlib.sha256(json.dumps(network.description).encode())
+    for name, tensor in network.state_dict().items():
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_same(output: Path, settings: Settings, networks: "dict[str, FusionNetwork]") -> None:
     """Refuse to mix results of different settings, or of different networks of one name, in one table."""
     file = output / "settings.json"
-    sums = {f"network {name}": hashlib.sha256(path.read_bytes()).hexdigest() for name, path in networks.items()}
+    sums = {f"network {name}": _sum(network) for name, network in networks.items()}
     before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     now = {**before, **asdict(settings), **sums}
     if differing := [name for name, value in before.items() if now[name] != value]:
@@ -130,18 +138,16 @@ def _first(labelled: "LabelledImages", limit: int | None) -> "LabelledImages":
     return type(labelled)(labelled.images[:limit], labelled.labels[:limit])
 
 
-def _enhanced(folder: Path, train: "LabelledImages", weights: Path, device: str) -> "LabelledImages":
+def _enhanced(folder: Path, train: "LabelledImages", network: "FusionNetwork") -> "LabelledImages":
     """Enhance the training images, or read them where that was done before."""
     import numpy as np
     from rich.console import Console
     from rich.progress import track
 
     from fusion_lab.inference.enhancement import enhance_batch
-    from fusion_lab.inference.weights import load_network
 
     file = folder / "enhanced.npy"
     if not file.is_file():
-        network = load_network(weights, device)
         places = range(0, len(train.images), _ENHANCED_AT_ONCE)
         batches = [
             enhance_batch(network, train.images[first : first + _ENHANCED_AT_ONCE])
@@ -171,6 +177,7 @@ def _train_and_test(
         images = torch.from_numpy(labelled.images).permute(0, 3, 1, 2).contiguous()
         return TensorDataset(images, torch.from_numpy(labelled.labels))
 
+    kind, _, number = device.partition(":")
     print(f"Training ResNet-56 on {len(train.images)} images ({folder.name}) for {settings.epochs} epochs", flush=True)
     seed_everything(settings.seed, verbose=False)
     module = ClassifierModule(ResNet(CLASSES), CLASSES, settings.lr, settings.augment)
@@ -180,8 +187,8 @@ def _train_and_test(
     trainer = Trainer(
         default_root_dir=folder,
         max_epochs=settings.epochs,
-        accelerator=device.partition(":")[0],
-        devices=1,
+        accelerator=kind,
+        devices=[int(number)] if number else 1,
         use_distributed_sampler=False,
         logger=CSVLogger(folder, name="log"),
         callbacks=[

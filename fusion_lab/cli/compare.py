@@ -57,8 +57,11 @@ def named_folders(methods: list[str]) -> dict[str, Path]:
     named: dict[str, Path] = {}
     for method in methods:
         name, given, folder = method.partition("=")
-        if not (given and folder and _METHOD.fullmatch(name)):
-            raise FusionLabError(f"The method '{method}' should be NAME=DIR, with a name that can be one of a file.")
+        # The table itself is called so.
+        if not (given and folder and _METHOD.fullmatch(name)) or name.lower() == "table":
+            raise FusionLabError(
+                f"The method '{method}' should be NAME=DIR, with a name that can be one of a file, other than 'table'."
+            )
         if name in named:
             raise FusionLabError(f"Two methods are called '{name}': give each a name of its own.")
         named[name] = Path(folder)

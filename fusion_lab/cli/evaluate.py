@@ -69,7 +69,7 @@ def add_scoring_options(parser: ArgumentParser) -> None:
         nargs="+",
         type=str,
         metavar="METRIC",
-        help="metrics instead of the protocol's, by their labels (EN Qabf) or class paths; the protocol's colours stay",
+        help="metrics instead of all of the protocol's, by label (in its variant where it has one) or class path",
     )
     parser.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu or cuda")
     parser.add_argument("--workers", type=PositiveInt, default=1, help="processes, each with one thread")
@@ -90,13 +90,22 @@ def chosen_protocol(args: Namespace) -> "Protocol":
     protocol = PROTOCOLS[args.protocol]
     if not args.metrics:
         return protocol
-    metrics = [_metric(name) for name in args.metrics]
-    return replace(protocol, metrics={metric.label: metric for metric in metrics})
+    own = {label.lower(): label for label in protocol.metrics}
+    metrics = {}
+    for name in args.metrics:
+        if label := own.get(name.lower()):
+            metrics[label] = protocol.metrics[label]
+        else:
+            metric = _metric(name)
+            metrics[metric.label] = metric
+    source = f"Metrics chosen by hand; those of the protocol {protocol.name} are in its variants, and so are colours."
+    return replace(protocol, metrics=metrics, source=source)
 
 
 def _metric(name: str) -> "FusionMetric":
     """Make the metric that has a label or a class path."""
     from importlib import import_module
+    from inspect import isabstract
 
     from fusion_lab import metrics
     from fusion_lab.metrics import FusionMetric
@@ -107,9 +116,12 @@ def _metric(name: str) -> "FusionMetric":
             found = getattr(import_module(module), attribute)
         except (ImportError, AttributeError):
             raise FusionLabError(f"There is no metric {name}: check the class path.") from None
-        if not (isinstance(found, type) and issubclass(found, FusionMetric)):
-            raise FusionLabError(f"The class {name} is no FusionMetric.")
-        return found()
+        if not (isinstance(found, type) and issubclass(found, FusionMetric)) or isabstract(found):
+            raise FusionLabError(f"The class {name} is no FusionMetric that can be computed.")
+        try:
+            return found()
+        except TypeError as error:
+            raise FusionLabError(f"The metric {name} cannot be made without arguments ({error}).") from None
     classes = [value for value in vars(metrics).values() if isinstance(value, type) and issubclass(value, FusionMetric)]
     labels = {cls.label.lower(): cls for cls in classes if cls is not FusionMetric}
     if name.lower() not in labels:

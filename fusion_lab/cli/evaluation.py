@@ -19,7 +19,8 @@ from fusion_lab.data.images import read_picture
 from fusion_lab.data.pairs import Pair, PairDataset, find_images
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
-from fusion_lab.metrics.base import FusionMetric
+from fusion_lab.inference.weights import find_device
+from fusion_lab.metrics.base import FusionMetric, check_shapes
 from fusion_lab.metrics.protocols import Protocol
 from fusion_lab.metrics.reference import ReferencePSNR, ReferenceSSIM
 
@@ -78,6 +79,9 @@ def find_fused(a: Path, b: Path, fused: Path, reference: Path | None = None) -> 
             pair has no reference.
     """
     if fused.is_file():
+        for path in (a, b, *([] if reference is None else [reference])):
+            if not path.is_file():
+                raise FusionLabError(f"The image {path} that goes with {fused} does not exist: check the path.")
         return [FusedPair(fused.stem, a, b, fused, reference)]
     dataset = PairDataset(".", str(a), str(b), target=None if reference is None else str(reference))
     images = find_images(Path(), str(fused))
@@ -109,8 +113,10 @@ def evaluate(
         progress: Title of a bar on stderr; none unless given.
 
     Raises:
-        FusionLabError: The results in ``state`` are those of another protocol or other metrics.
+        FusionLabError: The results in ``state`` are those of another protocol or other metrics, or there is no such
+            device.
     """
+    find_device(device)
     asked = {"protocol": protocol.name, "metrics": describe(protocol)}
     known: dict[str, Any] = _read(state, asked)
     prints = {pair.name: pair.fingerprint for pair in pairs}
@@ -181,6 +187,8 @@ def _score(pair: FusedPair, protocol: Protocol, device: str) -> Scores | str:
     try:
         with _named(pair.fused):
             fused, a, b = (protocol.prepare(_levels(path)).to(device) for path in (pair.fused, pair.a, pair.b))
+            # A metric of the fused image alone would not notice another size.
+            check_shapes(fused=fused, source_a=a, source_b=b)
             scores = {label: metric.score(fused, a, b).item() for label, metric in protocol.metrics.items()}
             if pair.reference is not None:
                 reference = protocol.prepare(_levels(pair.reference)).to(device)
@@ -209,7 +217,9 @@ def _read(state: Path, asked: dict[str, Any]) -> dict[str, Any]:
         return {}
     try:
         kept = json.loads(state.read_text(encoding="utf-8"))
-        before, rows = kept["asked"], dict(kept["rows"])
+        before, rows = dict(kept["asked"]), dict(kept["rows"])
+        if not all(isinstance(row["files"], list) and isinstance(row["scores"], dict) for row in rows.values()):
+            raise ValueError("a row is none")
     except (OSError, ValueError, KeyError, TypeError):
         raise FusionLabError(
             f"The file {state} holds no results of an evaluation: remove it, or name another output."

@@ -105,7 +105,7 @@ def _intro(protocol: "Protocol", args: Namespace, methods: int, scored: int, sho
     if args.metrics:
         metrics = f"Chosen metrics, colours as in the protocol {protocol.name}."
     some = "" if shown == scored else f" The images of the first {shown} are shown."
-    counted = f"{methods} method{'s' if methods > 1 else ''} on {scored} pair{'s' if scored > 1 else ''} that all have."
+    counted = f"{methods} method{'s' if methods > 1 else ''} on {scored} pair{'s' if scored > 1 else ''}."
     return f"{counted}{some} {folders}\n\n{metrics}"
 
 

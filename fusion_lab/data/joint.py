@@ -94,6 +94,11 @@ class JointDataModule(MultiTaskDataModule):
         """Find all files of the stage, so that what is missing is told before anything starts."""
         super().setup(stage)
         if stage == "fit":
+            if self.repeat > 1 and self.trainer is not None and self.trainer.accumulate_grad_batches > 1:
+                raise FusionLabError(
+                    f"With gradient accumulation the {self.repeat} copies of a batch would fall into one step: set "
+                    "`data.init_args.repeat` to 1."
+                )
             self._samples()
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -204,9 +204,11 @@ def _read_manifest(folder: Path, settings: Manifest) -> dict[str, list[Manifest]
         return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-        old, pairs = manifest["settings"], dict(manifest["pairs"])
+        old, pairs = dict(manifest["settings"]), dict(manifest["pairs"])
     except (OSError, ValueError, KeyError, TypeError):
         raise FusionLabError(f"The file {path} is no manifest of `make-focus`: name another folder.") from None
+    if not pairs:
+        return {}
     if differing := [key for key in {**old, **settings} if old.get(key) != settings.get(key)]:
         key = differing[0]
         raise FusionLabError(

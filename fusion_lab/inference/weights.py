@@ -56,7 +56,7 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
         FusionLabError: The file is missing, broken, needs code to be run, or holds something else; its
             tensors do not fit; or there is no such device.
     """
-    place = _device(device)
+    place = find_device(device)
     if (unlearnt := _unlearnt(str(path))) is not None:
         return unlearnt.eval().to(place)
     path = find_weights(path)
@@ -225,7 +225,12 @@ def _find(dotted: str) -> Any:
     return None
 
 
-def _device(device: str | torch.device) -> torch.device:
+def find_device(device: str | torch.device) -> torch.device:
+    """Give a device by its name, such as ``cpu`` or ``cuda:1``.
+
+    Raises:
+        FusionLabError: It is not here.
+    """
     try:
         place = torch.device(device)
         torch.empty(1, device=place)

@@ -58,7 +58,8 @@ class ClassifierModule(LightningModule):
         """Make SGD and its two drops of the step."""
         optimizer = SGD(self.network.parameters(), lr=self.lr, momentum=0.9, weight_decay=1e-4)
         epochs = self.trainer.max_epochs or 1
-        return [optimizer], [MultiStepLR(optimizer, [epochs // 2, epochs * 3 // 4])]
+        drops = [epoch for epoch in (epochs // 2, epochs * 3 // 4) if epoch > 0]
+        return [optimizer], [MultiStepLR(optimizer, drops)]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         """Give the cross-entropy of a batch."""

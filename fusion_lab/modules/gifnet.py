@@ -1,7 +1,7 @@
 """GIFNet as its release trains it."""
 
 from collections.abc import Iterable
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from fusion_lab.modules.base import FusionModule, OptimizerFactory, SchedulerFac
 from fusion_lab.networks import GIFNet
 from fusion_lab.networks.gifnet import Task
 from fusion_lab.types import Batch, Sample
-from fusion_lab.weighting import LossWeighting
+from fusion_lab.weighting import Equal, LossWeighting
 
 BRANCHES: dict[str, Task] = {
     "ivf": "multi_modal",
@@ -87,29 +87,59 @@ class GIFNetModule(FusionModule):
         )
         self.public = Objective(gifnet_public() if public is None else public)
 
+    def on_fit_start(self) -> None:
+        """Prepare the public loss too."""
+        super().on_fit_start()
+        self.public.prepare()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+        """Weigh the losses of the tasks that are trained now.
+
+        Raises:
+            FusionLabError: A weighting is to weigh a single task.
+        """
+        mains = self._trained_now(batch)
+        if len(mains) == 1 < len(batch) and not isinstance(self.weighting, Equal):
+            raise FusionLabError(
+                f"In the phase `{self.phase}` there is one task, '{mains[0]}', and {type(self.weighting).__name__} has "
+                "nothing to weigh it against: take fusion_lab.weighting.Equal, or train all tasks in each step, as "
+                "experiments/gifnet/freezing/joint.yaml does."
+            )
+        return super().training_step(batch, batch_idx)
+
+    def _trained_now(self, batch: Batch) -> list[str]:
+        return [task for task in batch if self.phase in (None, _branch(task))]
+
     def task_terms(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, dict[str, Tensor]]:
         """Give every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given.
 
         Raises:
             FusionLabError: The phase has no task in the batch, or a task is of no branch, or lacks its equal help.
         """
-        mains = list(tasks or (task for task in batch if self.phase in (None, _branch(task))))
+        mains = list(tasks or self._trained_now(batch))
         if not mains:
             raise FusionLabError(
                 f"No task of the batch ({', '.join(batch)}) belongs to the phase `{self.phase}`: name the phases of "
                 f"AlternatingFreeze after branches ({', '.join(sorted(set(BRANCHES.values())))}) that have data."
             )
-        features = {task: self._encode(sample, task in mains) for task, sample in batch.items()}
-        return {task: self._main_terms(task, batch, features) for task in mains}
+        helping = {task: self._help(task, batch) for task in mains}
+        needed = {*mains, *helping.values()}
+        features = {task: self._encode(batch[task], task in mains) for task in batch if task in needed}
+        return {task: self._main_terms(task, helping[task], batch, features) for task in mains}
+
+    def _help(self, task: str, batch: Batch) -> str:
+        """Name the task that helps another one: the first of the other branch, or itself where there is none."""
+        if self.network.fixed_influence == 0:
+            return task
+        return next((other for other in batch if _branch(other) != _branch(task)), task)
 
     def _encode(self, sample: Sample, trained: bool) -> Tensor:
         with torch.set_grad_enabled(trained and torch.is_grad_enabled()):
             return self.network.encoder(sample["source_a"], sample["source_b"])
 
-    def _main_terms(self, task: str, batch: Batch, features: dict[str, Tensor]) -> dict[str, Tensor]:
+    def _main_terms(self, task: str, helping: str, batch: Batch, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Give the terms of one task as the main one."""
         branch, sample = _branch(task), batch[task]
-        helping = next((other for other in batch if _branch(other) != branch), task)
         if features[helping].shape != features[task].shape:
             sizes = " and ".join(str(tuple(batch[one]["source_a"].shape)) for one in (task, helping))
             raise FusionLabError(

@@ -50,7 +50,8 @@ class MethodTable:
     @property
     def deviations(self) -> NDArray[np.float64]:
         """The standard deviation over the images, with n - 1, ``(methods, metrics)``; 0 for a single image."""
-        return np.asarray(self.values.std(axis=1, ddof=1 if self.values.shape[1] > 1 else 0))
+        with np.errstate(invalid="ignore"):
+            return np.asarray(self.values.std(axis=1, ddof=1 if self.values.shape[1] > 1 else 0))
 
     @property
     def decimals(self) -> list[int]:
@@ -97,8 +98,8 @@ class MethodTable:
 
     def text(self, row: int, column: int) -> str:
         """Write one cell, such as ``0.512 ± 0.042``."""
-        digits = self.decimals[column]
-        return f"{self.means[row, column]:.{digits}f} ± {self.deviations[row, column]:.{digits}f}"
+        digits, mean, deviation = self.decimals[column], self.means[row, column], self.deviations[row, column]
+        return f"{mean:.{digits}f} ± {deviation:.{digits}f}" if np.isfinite(mean) else f"{mean:.{digits}f}"
 
     def differs(self, row: int, column: int) -> bool:
         """Tell whether a method differs from the chosen one with p below 0.05."""

@@ -139,11 +139,10 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, root, at):
     def run(folder, ckpt=None):
         callbacks = [
             RepeatableNoise(1),
-            MeasureAgain(),
             EMAWeightAveraging(decay=0.8, use_buffers=False),
             Checkpoints(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1, save_last=True),
         ]
-        module = gifnet_module(weighting=FAMO(), optimizer=partial(torch.optim.Adam, lr=1e-2))
+        module = gifnet_module(optimizer=partial(torch.optim.Adam, lr=1e-2))
         fit(folder, root, AlternatingFreeze(STRICT), module, callbacks, ckpt, enable_checkpointing=True)
         return torch.load(folder / "last.ckpt", weights_only=True)
 
@@ -210,13 +209,31 @@ def test_an_unknown_group_is_told(tmp_path, root, group):
         fit(tmp_path, root, AlternatingFreeze({MM: [group]}))
 
 
+@pytest.mark.parametrize("weighting", [FAMO(), FAMO(reuse_next_loss=True)])
+def test_a_weighting_with_one_task_to_weigh_is_refused(tmp_path, root, weighting):
+    with pytest.raises(FusionLabError, match=r"one task, 'ivf', and FAMO has nothing to weigh it against"):
+        fit(tmp_path, root, AlternatingFreeze(STRICT), gifnet_module(weighting=weighting), [MeasureAgain()])
+
+
+def test_a_weighting_weighs_the_tasks_of_joint_training(tmp_path, root):
+    module = gifnet_module(weighting=FAMO())
+    trainer(tmp_path, max_steps=2, callbacks=[MeasureAgain()]).fit(module, sharp_data(root))
+    assert module.weighting.logits.abs().max() > 0
+
+
 def test_a_phase_that_no_task_belongs_to_is_told(tmp_path, root):
     with pytest.raises(FusionLabError, match=r"No task of the batch \(ivf, mff\) belongs to the phase `first`"):
         fit(tmp_path, root, AlternatingFreeze({"first": [MM]}))
 
 
+def test_two_of_them_are_refused(tmp_path, root):
+    """As where a configuration of freezing is laid over an experiment that has one."""
+    with pytest.raises(FusionLabError, match="several AlternatingFreeze, which would undo each other"):
+        fit(tmp_path, root, AlternatingFreeze(STRICT), callbacks=[AlternatingFreeze({MM: [], DP: []}, drift=True)])
+
+
 def test_ddp_that_waits_for_all_gradients_is_refused():
-    told = SimpleNamespace(strategy=DDPStrategy())
+    told = SimpleNamespace(strategy=DDPStrategy(), callbacks=[])
     with pytest.raises(FusionLabError, match="ddp_find_unused_parameters_true"):
         AlternatingFreeze(STRICT).on_fit_start(told, gifnet_module())
     told.strategy = DDPStrategy(find_unused_parameters=True)

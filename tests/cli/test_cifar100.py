@@ -4,10 +4,12 @@ import csv
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 
+from fusion_lab.cli.cifar100 import _names
 from fusion_lab.cli.main import main
 from fusion_lab.inference.weights import save_network
 from fusion_lab.networks import GIFNet
@@ -100,6 +102,11 @@ def test_mistakes_are_told_in_one_sentence(given, tmp_path, capsys, arguments, m
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_networks_without_a_file_are_named_by_their_class():
+    paths = [Path("fusion_lab.networks.Maximum"), Path("gifnet")]
+    assert list(_names(paths)) == ["Maximum", "gifnet"]
 
 
 def test_results_of_other_settings_are_not_mixed(done, given, tmp_path, capsys):

@@ -71,6 +71,7 @@ def test_methods_are_compared_on_the_images_of_all(folders, tmp_path, capsys):
         (["first"], ["--against=other"], "no method 'other' to test against"),
         (["first", "first"], [], "Two methods are called 'first'"),
         (["a/b"], [], "should be NAME=DIR"),
+        (["table"], [], "other than 'table'"),
         (["missing"], [], "does not exist"),
     ],
 )

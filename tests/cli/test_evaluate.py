@@ -67,6 +67,15 @@ def test_metrics_may_be_chosen(folders):
     assert found["one"]["EN"] == Entropy().score(grey, grey, grey).item()
 
 
+def test_metrics_of_a_protocol_are_its_own_variants(folders):
+    assert main(options(folders, "--protocol=cddfuse", "--metrics", "mi", "SSIM", "AG")) == 0
+    found = table(folders)["one"]
+    images = [np.array(Image.open(folders / role / "one.png")) for role in ("fused", "a", "b")]
+    expected = PROTOCOLS["cddfuse"].scores(*images)
+    assert list(found) == ["MI", "SSIM", "AG"]
+    assert {label: found[label] for label in ("MI", "SSIM")} == {label: expected[label] for label in ("MI", "SSIM")}
+
+
 def test_a_reference_adds_its_own_metrics(folders):
     Image.open(folders / "fused" / "one.png").save(folders / "reference" / "one.png")
     assert main(options(folders, "--metrics", "EN", "--reference", folders / "reference")) == 0
@@ -145,10 +154,10 @@ def test_images_too_small_for_a_metric_are_told(folders, capsys):
     assert not (folders / "out" / "scores.csv").exists()
 
 
-@pytest.mark.parametrize("size", [(40, 56), (48, 48)])
-def test_an_image_of_another_size_is_told_by_name(folders, capsys, size):
+@pytest.mark.parametrize(("size", "metric"), [((40, 56), "MI"), ((48, 48), "EN")])
+def test_an_image_of_another_size_is_told_by_name(folders, capsys, size, metric):
     Image.fromarray(np.zeros(size, np.uint8)).save(folders / "fused" / "one.png")
-    assert main(options(folders, "--metrics", "MI")) == 1
+    assert main(options(folders, "--metrics", metric)) == 1
     assert "one.png cannot be scored: A metric takes images of one size" in capsys.readouterr().err
 
 
@@ -169,6 +178,9 @@ def test_single_files_are_scored_too(folders):
         (["--fused=nothing_fits"], "has the name of a pair"),
         (["-o", "scores.txt"], "should end in .csv"),
         (["--workers=0"], "workers"),
+        (["--device=banana"], "There is no device 'banana' here"),
+        (["--metrics", "fusion_lab.metrics.FusionMetric"], "is no FusionMetric that can be computed"),
+        (["--fused=fused/one.png"], "that goes with fused/one.png does not exist"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(folders, capsys, monkeypatch, more, message):
@@ -181,8 +193,12 @@ def test_mistakes_are_told_in_one_sentence(folders, capsys, monkeypatch, more, m
     assert told.count("\n") == 1
 
 
-def test_a_state_that_is_none_is_told(folders, capsys):
+@pytest.mark.parametrize(
+    "content",
+    ["no json", '{"asked": 5, "rows": {}}', '{"asked": {}, "rows": {"one": {}}}', '{"asked": {}, "rows": [1]}'],
+)
+def test_a_state_that_is_none_is_told(folders, capsys, content):
     (folders / "out").mkdir()
-    (folders / "out" / "scores.state.json").write_text("no json")
+    (folders / "out" / "scores.state.json").write_text(content)
     assert main(options(folders, "--metrics", "EN")) == 2
     assert "holds no results of an evaluation" in capsys.readouterr().err

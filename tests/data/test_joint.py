@@ -344,3 +344,14 @@ def test_another_synthesis_can_be_laid_over_any_data(name):
     arguments = config["data"]["init_args"]
     assert arguments["train"] == compose([CONFIGS / "data" / "joint_llvip.yaml"])["data"]["init_args"]["train"]
     assert (arguments["auxiliary"] is None) == (name == "none")
+
+
+def test_gradient_accumulation_with_repeated_batches_is_refused(tmp_path):
+    """Both copies of a batch would fall into one step."""
+    source = JointDataModule([PairDataset(tmp_path)])
+    source.trainer = SimpleNamespace(accumulate_grad_batches=2, global_rank=0, world_size=1)
+    source.splits["train"]["ivf"] = [PairDataset(tiny.make_pairs(tmp_path, ivf=8) / "ivf")]
+    with pytest.raises(FusionLabError, match=r"set `data\.init_args\.repeat` to 1"):
+        source.setup("fit")
+    source.repeat = 1
+    source.setup("fit")

@@ -138,6 +138,15 @@ def test_validation_leaves_out_the_loss_of_pairs_without_an_ideal_image(tmp_path
         runner.fit(module, source)
 
 
+def test_without_influence_the_helping_pair_is_not_encoded(batch):
+    module = gifnet_module(GIFNet(width=4, influence=0))
+    module.phase = MM
+    seen = []
+    module.network.encoder.register_forward_hook(lambda *_: seen.append(1))
+    module.task_losses(batch)
+    assert len(seen) == 1
+
+
 def test_losses_are_prepared_before_training(tmp_path):
     root = make_pairs(tmp_path / "pairs", ivf=1, mff=1)
 
