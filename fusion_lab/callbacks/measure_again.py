@@ -44,6 +44,9 @@ class MeasureAgain(UpdatesWeighting):
         module = cast(FusionModule, pl_module)
         if not module.weighting.measures_again:
             return
+        if not outputs:
+            # The batch was left out for its losses.
+            return
         self._before.append(outputs["task_losses"])
         if not module.weighting.reuse_next_loss:
             self._batches.append(batch)

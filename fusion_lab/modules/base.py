@@ -14,6 +14,7 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses import LossTerm, Objective
 from fusion_lab.metrics.base import FusionMetric, quantise
+from fusion_lab.modules.bad_losses import refuse_batch
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
@@ -38,6 +39,7 @@ class FusionModule(LightningModule):
         metrics: Scores of the validation and test pairs, each logged as ``val/TASK/LABEL``; tasks that have no
             objective, such as those that TITA never trains on, are scored too.
         memory_limit: The memory in GiB that fusing a whole pair may take; what needs more is fused in tiles.
+        skip_bad_losses: Leave out a batch with an infinite or undefined loss instead of ending the run.
 
     Attributes:
         phase: What is trained now, where training has phases (`AlternatingFreeze` says so); None for everything.
@@ -54,9 +56,11 @@ class FusionModule(LightningModule):
         scheduler: SchedulerFactory | None = None,
         metrics: list[FusionMetric] | None = None,
         memory_limit: float = 6.0,
+        skip_bad_losses: bool = False,
     ) -> None:
         super().__init__()
         self.memory_limit = memory_limit
+        self.skip_bad_losses = skip_bad_losses
         self.network = network
         self.objectives = nn.ModuleDict({task: Objective(terms) for task, terms in objectives.items()})
         self.weighting = weighting or Equal()
@@ -137,12 +141,23 @@ class FusionModule(LightningModule):
         """Give the loss, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
         return {task: total(terms) for task, terms in self.task_terms(batch, tasks).items()}
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
-        """Weigh the task losses; ``task_losses`` of the result are those before the step, without gradients."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
+        """Weigh the task losses; ``task_losses`` of the result are those before the step, without gradients.
+
+        Returns:
+            None where the batch is left out.
+
+        Raises:
+            FusionLabError: A loss is infinite or undefined; the batch is kept in ``bad_batches`` of the run.
+        """
         if self._begins_another_epoch():
             self.weighting.end_epoch()
         terms = self.task_terms(batch)
         losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
+        # The means over ranks: all of them find the same.
+        if not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all():
+            refuse_batch(self, losses, batch)
+            return None
         loss = self.weighting(losses)
         weights = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
         for task, weight in zip(losses, weights, strict=True):

@@ -61,6 +61,7 @@ class GIFNetModule(FusionModule):
         scheduler: Makes a schedule of the step; constant unless given.
         metrics: Scores of the validation and test pairs.
         memory_limit: The memory in GiB that fusing a whole pair may take.
+        skip_bad_losses: Leave out a batch with an infinite or undefined loss instead of ending the run.
     """
 
     network: GIFNet
@@ -75,6 +76,7 @@ class GIFNetModule(FusionModule):
         scheduler: SchedulerFactory | None = None,
         metrics: list[FusionMetric] | None = None,
         memory_limit: float = 6.0,
+        skip_bad_losses: bool = False,
     ) -> None:
         super().__init__(
             network or GIFNet(),
@@ -84,6 +86,7 @@ class GIFNetModule(FusionModule):
             scheduler,
             metrics,
             memory_limit,
+            skip_bad_losses,
         )
         self.public = Objective(gifnet_public() if public is None else public)
 
@@ -92,7 +95,7 @@ class GIFNetModule(FusionModule):
         super().on_fit_start()
         self.public.prepare()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
         """Weigh the losses of the tasks that are trained now.
 
         Raises:

@@ -31,6 +31,7 @@ class TITAModule(FusionModule):
         scheduler: Makes a schedule of the step; constant unless given.
         metrics: Scores of the validation and test pairs.
         memory_limit: The memory in GiB that fusing a whole pair may take.
+        skip_bad_losses: Leave out a batch with an infinite or undefined loss instead of ending the run.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class TITAModule(FusionModule):
         scheduler: SchedulerFactory | None = None,
         metrics: list[FusionMetric] | None = None,
         memory_limit: float = 6.0,
+        skip_bad_losses: bool = False,
     ) -> None:
         super().__init__(
             network or TITA(),
@@ -51,4 +53,5 @@ class TITAModule(FusionModule):
             scheduler,
             metrics,
             memory_limit,
+            skip_bad_losses,
         )
