@@ -8,9 +8,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from fusion_lab.data.images import IMAGE_SUFFIXES, check_image_suffix, write_picture
+from fusion_lab.data.images import IMAGE_SUFFIXES, Picture, check_image_suffix, write_picture
 from fusion_lab.data.pairs import Pair, PairDataset
-from fusion_lab.data.rasters import check_raster_suffix, holds_bands, read_raster, write_raster
+from fusion_lab.data.rasters import TIFF_SUFFIXES, check_raster_suffix, holds_bands, read_raster, write_raster
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
 from fusion_lab.inference.fuser import Fuser
@@ -38,10 +38,19 @@ class _Job:
                 raster = fuser.fuse_bands(*rasters)
             write_raster(raster, self.target)
         else:
-            pictures = self.pair.read()
+            pictures = self._pictures()
             with self._named():
                 picture = fuser(*pictures)
             write_picture(picture, self.target)
+
+    def _pictures(self) -> tuple[Picture, Picture]:
+        """Read both sources; writers of TIFF files often declare four bands as colours with alpha."""
+        try:
+            return self.pair.read()
+        except FusionLabError as error:
+            if {self.pair.a.suffix.lower(), self.pair.b.suffix.lower()} <= TIFF_SUFFIXES:
+                raise FusionLabError(f"{error} If these are spectral bands, fuse them with --bands.") from None
+            raise
 
     @contextmanager
     def _named(self) -> Iterator[None]:

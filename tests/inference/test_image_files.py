@@ -220,3 +220,13 @@ def test_mistakes_with_bands_are_told(satellite, tmp_path, fuser):
 
 def test_suffix_needs_no_dot(folders, tmp_path, fuser):
     assert fuse_files(*folders, tmp_path / "out", fuser, "bmp")[0] == tmp_path / "out" / "One.bmp"
+
+
+def test_bands_that_are_declared_as_colours_are_thought_of(tmp_path, fuser):
+    """Four bands as tifffile writes them unless told otherwise."""
+    tifffile.imwrite(tmp_path / "pan.tif", noise(32, 32))
+    tifffile.imwrite(tmp_path / "ms.tif", noise(16, 16, 4), photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.raises(FusionLabError, match=r"differ in size.* If these are spectral bands, fuse them with --bands\."):
+        fuse_files(tmp_path / "pan.tif", tmp_path / "ms.tif", tmp_path / "out.tif", fuser)
+    fuse_files(tmp_path / "pan.tif", tmp_path / "ms.tif", tmp_path / "out.tif", fuser, bands=True)
+    assert read_raster(tmp_path / "out.tif").values.shape == (32, 32, 4)
