@@ -93,7 +93,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(done, given, tmp_p
         (["--data=missing.tar.gz"], "CIFAR-100 is not at missing.tar.gz"),
         (["--weights", "missing.safetensors"], "The weights missing.safetensors do not exist"),
         (["--weights", "a/one.pth", "b/one.pth"], "give each a name of its own"),
-        (["--weights", "original.pth"], "other than 'original'"),
+        (["--weights", "original"], "other than 'original'"),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(given, tmp_path, capsys, arguments, message):

@@ -326,7 +326,9 @@ def test_layout_is_read(name, root, tmp_path):
     for link, folder in links.items():
         (tmp_path / home / link).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / home / link).symlink_to(root / folder, target_is_directory=True)
-    config = compose([*BASE, CONFIGS / "data" / f"joint_{name}.yaml"])
+    # The stored layout brings its auxiliary sources along.
+    layers = [CONFIGS / "synthesis" / "paper.yaml", CONFIGS / "data" / f"joint_{name}.yaml"]
+    config = compose([*BASE, *layers])
     overrides = [f"--exp.data_root={tmp_path}", "--exp.seed=5", f"--exp.output={tmp_path / 'runs'}"]
     overrides.append("--data.init_args.augmentation.init_args.patch=16")
     data = cli_trainer._build("fit", config, overrides).datamodule
