@@ -1,4 +1,4 @@
-"""Stopping a run by Ctrl-C without losing it."""
+"""Stopping a run by Ctrl-C, or by the signals of a cluster, without losing it."""
 
 import signal
 from pathlib import Path
@@ -8,9 +8,20 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_only
 
+from fusion_lab.callbacks.checkpoints import validation_follows
+
+REQUEUE = 75
+"""The exit code of a run that was asked to make room, EX_TEMPFAIL of sysexits.h: begin it again, and it goes on."""
+
+_PREEMPTION = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+
 
 class StopBetweenBatches(Callback):
     """Let Ctrl-C finish the running step, write ``interrupted.ckpt`` and stop; a second Ctrl-C stops at once.
+
+    SIGTERM and SIGUSR1, by which clusters tell that they need the machine, do the same and end the process with the
+    code `REQUEUE`; so does SIGUSR2 where somebody listens to it. Whoever listened to such a signal before training, as
+    submitit does to requeue its jobs, is called once the checkpoint is written.
 
     Under gradient accumulation a step is several batches: the gradients in between are in no checkpoint.
 
@@ -20,14 +31,21 @@ class StopBetweenBatches(Callback):
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
-        self._asked = False
+        self._asked: int | None = None
         self._step = 0
-        self._previous: Any = None
+        self._listeners: dict[int, Any] = {}
+        self._previous: dict[int, Any] = {}
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Note who listens to signals already; Lightning itself begins to listen after this."""
+        self._listeners = {number: signal.getsignal(number) for number in _PREEMPTION}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen for Ctrl-C."""
-        self._asked = False
-        self._previous = signal.signal(signal.SIGINT, self._ask)
+        """Listen to signals."""
+        self._asked = None
+        for number in (signal.SIGINT, *_PREEMPTION):
+            if number != signal.SIGUSR2 or callable(self._listeners.get(number)):
+                self._previous[number] = signal.signal(number, self._ask)
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note where the batch began."""
@@ -36,11 +54,31 @@ class StopBetweenBatches(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stop if any rank was asked to: all of them together, or one would wait for the others forever."""
-        asked = trainer.strategy.reduce_boolean_decision(self._asked, all=False)
-        if asked and trainer.global_step > self._step:
-            trainer.save_checkpoint(self.folder / "interrupted.ckpt")
+        """Stop if any rank was asked to, after validation where it comes next."""
+        asked = self._anybody(trainer, self._asked is not None)
+        if asked and trainer.global_step > self._step and not validation_follows(trainer):
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop if any rank was asked to."""
+        if self._previous and self._anybody(trainer, self._asked is not None):
+            self._stop(trainer)
+
+    @staticmethod
+    def _anybody(trainer: Trainer, asked: bool) -> bool:
+        """Ask all ranks: they stop together, or one would wait for the others forever."""
+        return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+
+    def _stop(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(self.folder / "interrupted.ckpt")
+        if self._anybody(trainer, self._asked == signal.SIGINT):
             raise KeyboardInterrupt
+        self._restore()
+        if self._asked is not None and callable(listener := self._listeners.get(self._asked)):
+            signal.signal(self._asked, listener)
+            signal.raise_signal(self._asked)
+        # Launchers end all processes when one ends with an error: only the first one may tell.
+        raise SystemExit(REQUEUE if trainer.is_global_zero else 0)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listen no more."""
@@ -51,12 +89,13 @@ class StopBetweenBatches(Callback):
         self._restore()
 
     def _restore(self) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-            self._previous = None
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+        self._previous = {}
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked:
+        if self._asked == number == signal.SIGINT:
             raise KeyboardInterrupt
-        self._asked = True
-        rank_zero_only(print)("\nStopping after this step; press Ctrl-C again to stop at once.", flush=True)
+        self._asked = number
+        hint = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else f", asked by signal {number}"
+        rank_zero_only(print)(f"\nStopping after this step{hint}.", flush=True)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any, SupportsFloat
+from uuid import uuid4
 
 from fusion_lab import __version__
 from fusion_lab.files import atomic_path
@@ -30,6 +31,15 @@ def record_result(folder: Path, steps: int, metrics: Mapping[str, SupportsFloat]
     result = {"steps": steps, "metrics": {name: float(value) for name, value in metrics.items()}}
     with atomic_path(folder / RESULT) as temporary:
         temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def run_id(folder: Path) -> str:
+    """Give the name by which W&B knows the run in a folder: random, and the same whenever the run goes on."""
+    file = folder / "wandb_id"
+    if not file.is_file():
+        with atomic_path(file) as temporary:
+            temporary.write_text(uuid4().hex[:12] + "\n", encoding="utf-8")
+    return file.read_text(encoding="utf-8").strip()
 
 
 def environment(argv: list[str]) -> dict[str, Any]:

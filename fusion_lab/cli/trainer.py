@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -16,12 +17,15 @@ import yaml
 from jsonargparse.typing import register_type
 from lightning import LightningDataModule
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
 
+from fusion_lab.callbacks import REQUEUE
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.mistakes import explain
-from fusion_lab.cli.record import record_result, record_run
+from fusion_lab.cli.record import record_result, record_run, run_id
+from fusion_lab.cli.resume import find_checkpoint
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
 from fusion_lab.inference.weights import read_network
@@ -44,6 +48,8 @@ class Experiment:
         data_root: Folder of all data sets.
         seed: Seed of the weights, the order of the data and all noise.
         ema_decay: Decay of the averaged weights in each step.
+        best: The loss or score of validation by which the best checkpoint is kept.
+        auto_resume: Let ``fit`` go on where a run with this name has begun, as ``--ckpt_path last`` does.
     """
 
     name: str = "run"
@@ -51,6 +57,8 @@ class Experiment:
     data_root: str = "data"
     seed: int = 0
     ema_decay: float = 0.999
+    best: str = "val/loss"
+    auto_resume: bool = False
 
 
 class _Parser(LightningArgumentParser):
@@ -90,10 +98,12 @@ def main(command: str, argv: list[str]) -> int:
 
     cli = _build(command, compose(ours.config), overrides)
     folder = Path(cli.trainer.default_root_dir)
-    checkpoint = _checkpoint(ours.ckpt_path, folder)
+    begun = any((folder / "checkpoints").glob("*.ckpt"))
+    asked = ours.ckpt_path or ("last" if command == "fit" and begun and cli.config.exp.auto_resume else None)
+    checkpoint = find_checkpoint(asked, folder) if asked else None
     if checkpoint is not None:
         _check_fit(checkpoint, cli.model.network)
-    elif command == "fit" and list((folder / "checkpoints").glob("*.ckpt")):
+    elif command == "fit" and begun:
         raise FusionLabError(
             f"The folder {folder} already holds a run: resume it with --ckpt_path last, or choose another --exp.name."
         )
@@ -108,13 +118,23 @@ def main(command: str, argv: list[str]) -> int:
         config = cli.parser.dump(cli.config, skip_none=False)
         if cli.trainer.is_global_zero:
             record_run(folder, config, [command, *argv])
+            if any(isinstance(logger, WandbLogger) for logger in cli.trainer.loggers):
+                os.environ.setdefault("WANDB_RUN_ID", run_id(folder))
         for logger in cli.trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(config))
-    with _in_sentences(cli, checkpoint):
-        getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
-        if command == "fit" and checkpoint and not cli.trainer.callback_metrics and _has_validation_pairs(cli):
-            # A run that had ended before, perhaps while it was scored, trains no step: score what it led to.
-            cli.trainer.validate(cli.model, cli.datamodule, **options, verbose=False)
+    try:
+        with _in_sentences(cli, checkpoint):
+            getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
+            if command == "fit" and checkpoint and not cli.trainer.callback_metrics and _has_validation_pairs(cli):
+                # A run that had ended before trains no step: score again what it led to, which has been logged.
+                cli.trainer.loggers = []
+                cli.trainer.validate(cli.model, cli.datamodule, **options, verbose=False)
+    except SystemExit as error:
+        if error.code not in (0, REQUEUE):
+            raise
+        if error.code == REQUEUE:
+            print(f"\nThe run makes room; the same command with --ckpt_path last goes on from {folder}.", flush=True)
+        return error.code
     if command == "fit":
         if cli.trainer.is_global_zero:
             record_result(folder, cli.trainer.global_step, cli.trainer.callback_metrics)
@@ -178,21 +198,6 @@ def _build(command: str, config: dict[str, Any], overrides: list[str]) -> Fusion
             ) from None
         except (ValueError, MisconfigurationException, OmegaConfBaseException) as error:
             raise FusionLabError(explain(str(error), ())) from None
-
-
-def _checkpoint(asked: str | None, folder: Path) -> Path | None:
-    """Find the checkpoint that ``--ckpt_path`` names; ``last`` is the newest of the run."""
-    if asked is None:
-        return None
-    if asked != "last":
-        path = Path(asked)
-        if not path.is_file():
-            raise FusionLabError(f"The checkpoint {path} does not exist: check --ckpt_path.")
-        return path
-    found = [*(folder / "checkpoints").glob("last*.ckpt"), *(folder / "checkpoints").glob("interrupted.ckpt")]
-    if not found:
-        raise FusionLabError(f"The run {folder} has no checkpoint yet: start it with `fit`, without --ckpt_path.")
-    return max(found, key=lambda path: path.stat().st_mtime)
 
 
 def _check_fit(checkpoint: Path, network: FusionNetwork) -> None:

@@ -78,7 +78,7 @@ def test_fit_leaves_its_configuration_environment_log_and_checkpoint(run, checkp
     assert told["python"] == sys.version.split()[0]
     assert told["commit"] is None or re.fullmatch(r"[0-9a-f]{40}(-dirty)?", told["commit"])
     assert yaml.safe_load((run / "config.yaml").read_text())["trainer"]["max_steps"] == STEPS
-    logged = rows(run / "log" / "version_0" / "metrics.csv")
+    logged = rows(run / "log" / "metrics.csv")
     steps = [row for row in logged if row["train/loss"]]
     assert [int(row["step"]) for row in steps] == list(range(STEPS))
     assert all(float(row[f"train/{task}/loss"]) > 0 for row in steps for task in TASKS)
@@ -101,7 +101,7 @@ def test_saved_configuration_gives_the_same_run(run, checkpoint, tmp_path):
     first, second = (torch.load(path, weights_only=True) for path in (checkpoint, again / "checkpoints" / "last.ckpt"))
     assert first["state_dict"].keys() == second["state_dict"].keys()
     assert all(torch.equal(second["state_dict"][name], tensor) for name, tensor in first["state_dict"].items())
-    assert rows(again / "log" / "version_0" / "metrics.csv") == rows(run / "log" / "version_0" / "metrics.csv")
+    assert rows(again / "log" / "metrics.csv") == rows(run / "log" / "metrics.csv")
     assert (again / "config.yaml").read_text() == saved.read_text()
 
 
@@ -110,7 +110,7 @@ def test_scores_are_printed_and_logged(folder, config, checkpoint, command, stag
     output = folder / f"{command}ed"
     done = fusion_lab(command, "--config", config, "--ckpt_path", checkpoint, f"--exp.output={output}", cwd=folder)
     assert f"{stage}/ivf/EN" in done.stdout
-    [row] = rows(output / "tiny" / "log" / "version_0" / "metrics.csv")
+    [row] = rows(output / "tiny" / "log" / "scores.csv")
     assert all(float(row[f"{stage}/{task}/{name}"]) > 0 for task in TASKS for name in ("loss", "EN"))
 
 
