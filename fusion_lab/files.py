@@ -62,3 +62,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path, suffix: str) -> None:
+    """Delete the temporary files of `atomic_path` that killed processes have left in a folder."""
+    for path in folder.glob(f".*-*{suffix}"):
+        path.unlink(missing_ok=True)

@@ -8,8 +8,10 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.optim import Optimizer
 
+from fusion_lab.callbacks.phase_wrappers import PhaseWrappers
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
+from fusion_lab.types import Batch
 
 
 class AlternatingFreeze(Callback):
@@ -21,8 +23,12 @@ class AlternatingFreeze(Callback):
 
     A frozen parameter has no gradient: no optimizer moves it, whatever its moments, and clipping does not count it.
     Normalisation layers in a frozen group keep their running statistics. An average of the weights goes on averaging
-    what is there. Nothing is frozen before the first batch, and nothing after the last one, so that optimizers and
-    DDP know all parameters.
+    what is there. Nothing is frozen before the first batch, and nothing after the last one, so that optimizers know all
+    parameters.
+
+    Under DDP each phase has a wrapper of its own (`PhaseWrappers`), of the parameters that its losses depend on: the
+    gradients of others are neither waited for nor sent. Where ``find_unused_parameters`` is set, which is not needed,
+    one wrapper does it all.
 
     Args:
         phases: The groups that are frozen in each phase, in order. A group is a part of the network or the beginning of
@@ -33,8 +39,7 @@ class AlternatingFreeze(Callback):
             PyTorch did up to 1.13: Adam then moves it on by its moments, also where it should be frozen.
 
     Raises:
-        FusionLabError: A group names no parameters, there is another AlternatingFreeze, or DDP would wait for gradients
-            of frozen ones.
+        FusionLabError: A group names no parameters, or there is another AlternatingFreeze.
     """
 
     def __init__(
@@ -54,9 +59,11 @@ class AlternatingFreeze(Callback):
         self.drift = drift
         self._frozen: list[nn.Parameter] = []
         self._still: list[nn.Module] = []
+        self._key: tuple[str, ...] = ()
+        self._wrappers: PhaseWrappers | None = None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Check the groups, that nobody else freezes, and that DDP looks for parameters without gradient."""
+        """Check the groups, and that nobody else freezes."""
         if sum(isinstance(callback, AlternatingFreeze) for callback in trainer.callbacks) > 1:  # type: ignore[attr-defined]
             raise FusionLabError(
                 "`trainer.callbacks` has several AlternatingFreeze, which would undo each other: begin with an "
@@ -71,21 +78,24 @@ class AlternatingFreeze(Callback):
                     f"{', '.join(network.parts())}, and parts of those such as {names[0].rpartition('.')[0]}."
                 )
         strategy = trainer.strategy
-        if isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters"):
-            raise FusionLabError(
-                "AlternatingFreeze leaves parameters without gradient, for which DDP would wait: set "
-                "`trainer.strategy` to ddp_find_unused_parameters_true."
-            )
+        separate = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+        self._wrappers = PhaseWrappers(cast(DDPStrategy, strategy)) if separate else None
 
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: object, batch_idx: int) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """Begin the phase that the step or the epoch belongs to."""
         module = cast(FusionModule, pl_module)
         done = trainer.global_step if self.unit == "step" else trainer.current_epoch
         phase = list(self.phases)[done // self.every % len(self.phases)]
-        if phase != module.phase:
+        # What a phase trains may depend on which tasks there are.
+        if (key := (phase, *batch)) != self._key:
             self._release(module)
-            module.phase = phase
+            module.phase, self._key = phase, key
             self._freeze(module.network, self.phases[phase])
+            if self._wrappers:
+                self._frozen += self._wrappers.use(key, module, batch)
+                for parameter in self._frozen:
+                    parameter.requires_grad_(False)
+                    parameter.grad = None
 
     def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
         """Let parameters without gradient drift, if they shall."""
@@ -119,7 +129,9 @@ class AlternatingFreeze(Callback):
             parameter.requires_grad_(True)
         for layer in self._still:
             layer.train()
-        self._frozen, self._still, module.phase = [], [], None
+        self._frozen, self._still, self._key, module.phase = [], [], (), None
+        if self._wrappers:
+            self._wrappers.rest()
 
 
 def _belongs(name: str, group: str) -> bool:

@@ -1,7 +1,6 @@
 """How far the tasks pull a network in different directions."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -9,11 +8,12 @@ from typing import Any, cast
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from torch import Tensor, nn
+from torch import Tensor
 
 from fusion_lab.callbacks.pictures import show
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
+from fusion_lab.modules.undisturbed import undisturbed
 from fusion_lab.reporting.plots import HeatMapRow, heat_map_grid
 from fusion_lab.types import Batch
 
@@ -146,7 +146,7 @@ def _task_gradients(
     scale = scaler.get_scale() if scaler else 1.0
     sizes = [parameter.numel() for parameter in parameters]
     gradients = {}
-    with _undisturbed(module), torch.enable_grad():
+    with undisturbed(module, module.device), torch.enable_grad():
         # Task by task, so that the activations of one at a time are kept.
         for task in batch:
             with precision.train_step_context():
@@ -157,21 +157,3 @@ def _task_gradients(
             mean = cast(Tensor, trainer.strategy.reduce(flat, reduce_op="mean"))
             gradients[task] = list(mean.split(sizes))
     return gradients
-
-
-@contextmanager
-def _undisturbed(module: LightningModule) -> Iterator[None]:
-    """Put random numbers and buffers back to what they were, also buffers that are replaced."""
-    buffers = [
-        (part, name, buffer, buffer.clone())
-        for part in cast(Iterable[nn.Module], module.modules())
-        for name, buffer in part.named_buffers(recurse=False)
-    ]
-    devices = [module.device] if module.device.type == "cuda" else []
-    with torch.random.fork_rng(devices):
-        try:
-            yield
-        finally:
-            with torch.no_grad():
-                for part, name, buffer, value in buffers:
-                    setattr(part, name, buffer.copy_(value))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fusion_lab.modules import FusionModule, UpdatesWeighting
 from fusion_lab.types import Batch
+from fusion_lab.weighting.ranks import mean_over_ranks
 
 Losses = dict[str, Tensor]
 
@@ -44,16 +45,16 @@ class MeasureAgain(UpdatesWeighting):
         module = cast(FusionModule, pl_module)
         if not module.weighting.measures_again:
             return
-        if not outputs:
-            # The batch was left out for its losses.
-            return
-        self._before.append(outputs["task_losses"])
-        if not module.weighting.reuse_next_loss:
-            self._batches.append(batch)
-        if trainer.global_step == self._step:
+        # A batch may be left out for its losses.
+        if outputs and outputs["task_losses"]:
+            self._before.append(outputs["task_losses"])
+            if not module.weighting.reuse_next_loss:
+                self._batches.append(batch)
+        if trainer.global_step == self._step or not self._before:
             return
         self._step = trainer.global_step
-        before = _mean(trainer, self._before)
+        # These are means over ranks already.
+        before = _mean(self._before)
         if module.weighting.reuse_next_loss:
             if self._last:
                 self._update(module, self._last, before)
@@ -61,7 +62,7 @@ class MeasureAgain(UpdatesWeighting):
         else:
             with torch.no_grad(), trainer.precision_plugin.train_step_context():
                 after = [module.task_losses(one) for one in self._batches]
-            self._update(module, before, _mean(trainer, after))
+            self._update(module, before, _over_ranks(_mean(after)))
         self._batches, self._before = [], []
 
     def state_dict(self) -> dict[str, Any]:
@@ -87,8 +88,12 @@ class MeasureAgain(UpdatesWeighting):
         module.log_dict({f"weighting/{name}": value for name, value in numbers.items()})
 
 
-def _mean(trainer: Trainer, losses: list[Losses]) -> Losses:
-    """Average the losses of each task over the batches that have it and over ranks, whose batches have the same."""
-    tasks = list(dict.fromkeys(task for one in losses for task in one))
-    means = torch.stack([torch.stack([one[task] for one in losses if task in one]).mean() for task in tasks])
-    return dict(zip(tasks, trainer.strategy.reduce(means, reduce_op="mean"), strict=True))
+def _mean(losses: list[Losses]) -> Losses:
+    """Average the losses of each task over the batches that have it."""
+    tasks = dict.fromkeys(task for one in losses for task in one)
+    return {task: torch.stack([one[task] for one in losses if task in one]).mean() for task in tasks}
+
+
+def _over_ranks(losses: Losses) -> Losses:
+    """Average the losses over ranks, which have the same tasks."""
+    return dict(zip(losses, mean_over_ranks(torch.stack(list(losses.values()))), strict=True))

@@ -27,7 +27,7 @@ from fusion_lab.cli.mistakes import explain
 from fusion_lab.cli.record import record_result, record_run, run_id
 from fusion_lab.cli.resume import find_checkpoint
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import make_folder
+from fusion_lab.files import make_folder, remove_leftovers
 from fusion_lab.inference.weights import read_network
 from fusion_lab.modules import FusionModule
 from fusion_lab.networks import FusionNetwork
@@ -117,6 +117,7 @@ def main(command: str, argv: list[str]) -> int:
     if command == "fit":
         config = cli.parser.dump(cli.config, skip_none=False)
         if cli.trainer.is_global_zero:
+            remove_leftovers(folder / "checkpoints", ".ckpt")
             record_run(folder, config, [command, *argv])
             if any(isinstance(logger, WandbLogger) for logger in cli.trainer.loggers):
                 os.environ.setdefault("WANDB_RUN_ID", run_id(folder))

@@ -6,6 +6,7 @@ from typing import Any, cast
 import torch
 from lightning import Callback, LightningModule
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
@@ -14,13 +15,31 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses import LossTerm, Objective
 from fusion_lab.metrics.base import FusionMetric, quantise
+from fusion_lab.modules.accumulation import Window
 from fusion_lab.modules.bad_losses import refuse_batch
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
+from fusion_lab.weighting.ranks import mean_over_ranks
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
+
+
+class _Factory:
+    """What makes an optimizer or a schedule, shared by copies of the module, such as the average of its weights.
+
+    What a configuration makes knows the trainer with its processes, which cannot be copied.
+    """
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, made_for: Any) -> Any:
+        return self._make(made_for)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "_Factory":
+        return self
 
 
 class UpdatesWeighting(Callback):
@@ -64,8 +83,8 @@ class FusionModule(LightningModule):
         self.network = network
         self.objectives = nn.ModuleDict({task: Objective(terms) for task, terms in objectives.items()})
         self.weighting = weighting or Equal()
-        self._make_optimizer = optimizer
-        self._make_scheduler = scheduler
+        self._make_optimizer = _Factory(optimizer) if optimizer else None
+        self._make_scheduler = _Factory(scheduler) if scheduler else None
         labels = [metric.label for metric in metrics or []]
         if twice := {label for label in labels if labels.count(label) > 1}:
             raise FusionLabError(f"`metrics` has several metrics called {', '.join(sorted(twice))}: keep one of each.")
@@ -86,17 +105,34 @@ class FusionModule(LightningModule):
                 f"`model.init_args.objectives`, which has {', '.join(self.objectives)}."
             )
         self.weighting.setup(tasks)
+        self._window = Window()
+        # Tables never change and what weightings learn is the same everywhere: DDP need not send them at every step.
+        still = [
+            f"{prefix}.{name}".lstrip(".")
+            for prefix, part in self.named_modules()
+            if not hasattr(part, "running_mean")
+            for name, _ in part.named_buffers(recurse=False)
+        ]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, still)
 
     def on_fit_start(self) -> None:
         """Prepare the losses, and refuse a weighting that would never learn."""
-        for objective in self.objectives.values():
-            cast(Objective, objective).prepare()
+        self._prepare([cast(Objective, objective) for objective in self.objectives.values()])
         found = any(isinstance(callback, UpdatesWeighting) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
         if self.weighting.measures_again and not found:
             raise FusionLabError(
                 f"The weighting {type(self.weighting).__name__} learns from the losses after each step, which nothing "
                 "measures: add fusion_lab.callbacks.MeasureAgain to `trainer.callbacks`."
             )
+
+    def _prepare(self, objectives: list[Objective]) -> None:
+        """Let objectives fetch what they need: the first process, then one on each other node, then the rest."""
+        turn = 0 if self.global_rank == 0 else 1 if self.local_rank == 0 else 2
+        for now in range(3 if self.trainer.world_size > 1 else 1):
+            if now == turn:
+                for objective in objectives:
+                    objective.prepare()
+            self.trainer.strategy.barrier()
 
     def configure_optimizers(self) -> Any:
         """Make the optimizer and, if there is one, its schedule."""
@@ -145,7 +181,7 @@ class FusionModule(LightningModule):
         """Weigh the task losses; ``task_losses`` of the result are those before the step, without gradients.
 
         Returns:
-            None where the batch is left out.
+            None where the batch is left out, unless batches before it make a step.
 
         Raises:
             FusionLabError: A loss is infinite or undefined; the batch is kept in ``bad_batches`` of the run.
@@ -155,13 +191,17 @@ class FusionModule(LightningModule):
         terms = self.task_terms(batch)
         losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
         # The means over ranks: all of them find the same.
-        if not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all():
+        bad = not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()
+        if bad:
             refuse_batch(self, losses, batch)
+        loss = self._step_loss({} if bad else losses, batch_idx)
+        if loss is None:
             return None
-        loss = self.weighting(losses)
+        if bad:
+            return {"loss": loss, "task_losses": {}}
         weights = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
         for task, weight in zip(losses, weights, strict=True):
-            # Aggregations of gradients give the losses themselves no weight.
+            # Aggregations of gradients give the losses themselves no weight, nor do several batches those of one.
             if weight is not None:
                 self.log(f"train/{task}/weight", weight)
         for task, parts in terms.items():
@@ -169,6 +209,20 @@ class FusionModule(LightningModule):
             self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})
         self.log("train/loss", total(losses).detach(), prog_bar=True)
         return {"loss": loss, "task_losses": {task: value.detach() for task, value in losses.items()}}
+
+    def _step_loss(self, losses: dict[str, Tensor], batch_idx: int) -> Tensor | None:
+        """Give the loss whose gradient goes to the optimizer; None if there is nothing to step on."""
+        accumulated: int = self.trainer.accumulate_grad_batches
+        if accumulated == 1 or self.weighting.is_sum:
+            return self.weighting(losses) if losses else None
+        if losses:
+            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+            trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+            self._window.add(losses, trained, scaler.get_scale() if scaler else 1.0)
+        if (batch_idx + 1) % accumulated == 0 or self.trainer.is_last_batch:
+            return self._window.weigh(self.weighting, self._over_ranks) if self._window else None
+        # A number that no parameter has a part in: the gradients are in the window.
+        return total(losses).detach().requires_grad_() if losses else None
 
     def _begins_another_epoch(self) -> bool:
         """Tell it from the number of batches: Lightning's own hook is left out where a run resumes at its time."""
@@ -182,8 +236,7 @@ class FusionModule(LightningModule):
         """
         if self.trainer.world_size == 1:
             return losses
-        values = torch.stack([loss.detach() for loss in losses.values()])
-        means = cast(Tensor, self.trainer.strategy.reduce(values, reduce_op="mean"))
+        means = mean_over_ranks(torch.stack([loss.detach() for loss in losses.values()]))
         return {task: mean + (loss - loss.detach()) for mean, (task, loss) in zip(means, losses.items(), strict=True)}
 
     def on_validation_epoch_start(self) -> None:

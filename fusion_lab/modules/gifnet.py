@@ -93,7 +93,7 @@ class GIFNetModule(FusionModule):
     def on_fit_start(self) -> None:
         """Prepare the public loss too."""
         super().on_fit_start()
-        self.public.prepare()
+        self._prepare([self.public])
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
         """Weigh the losses of the tasks that are trained now.

@@ -17,8 +17,8 @@ class Aggregation(AdaptedWeighting[Aggregator]):
 
     The loss that is given back has the sum of the losses as value and the combination as gradient, so that clipping and
     schedules work as ever. The gradients are averaged over all ranks before they are combined, and the combination
-    draws the same random numbers on all of them. Under gradient accumulation each batch is combined by itself. Where
-    every task has its own forward pass, this takes no more backward passes than the sum of the losses.
+    draws the same random numbers on all of them. Where every task has its own forward pass, this takes no more backward
+    passes than the sum of the losses.
 
     In half precision (``16-mixed``) the gradients of the tasks are not scaled and may vanish: prefer ``bf16-mixed``.
 

@@ -21,6 +21,9 @@ class LossWeighting(nn.Module, ABC):
     reuse_next_loss: bool = False
     """Whether the losses of the next batch, which are computed anyway, shall stand for those after the step."""
 
+    is_sum: ClassVar[bool] = False
+    """Whether the losses are just added, whatever they are, so that those of several batches add up too."""
+
     parameter_lr: float | None = None
     """The step of its parameters, if it has any; that of the network unless given."""
 

@@ -9,6 +9,8 @@ from fusion_lab.weighting.base import LossWeighting
 class Equal(LossWeighting):
     """The plain sum of the losses (``ls`` in TITA's release)."""
 
+    is_sum = True
+
     def forward(self, losses: dict[str, Tensor]) -> Tensor:
         """Sum the losses, one scalar a task."""
         return torch.stack(list(losses.values())).sum()

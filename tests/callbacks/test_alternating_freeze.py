@@ -1,13 +1,11 @@
 """Phases by Lightning: what is frozen keeps its bits, what is not learns."""
 
 from functools import partial
-from types import SimpleNamespace
 
 import pytest
 import torch
 from lightning import Callback
 from lightning.pytorch.callbacks import EMAWeightAveraging
-from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 
 from fusion_lab.callbacks import AlternatingFreeze, Checkpoints, GradientConflict, MeasureAgain, RepeatableNoise
@@ -230,11 +228,3 @@ def test_two_of_them_are_refused(tmp_path, root):
     """As where a configuration of freezing is laid over an experiment that has one."""
     with pytest.raises(FusionLabError, match="several AlternatingFreeze, which would undo each other"):
         fit(tmp_path, root, AlternatingFreeze(STRICT), callbacks=[AlternatingFreeze({MM: [], DP: []}, drift=True)])
-
-
-def test_ddp_that_waits_for_all_gradients_is_refused():
-    told = SimpleNamespace(strategy=DDPStrategy(), callbacks=[])
-    with pytest.raises(FusionLabError, match="ddp_find_unused_parameters_true"):
-        AlternatingFreeze(STRICT).on_fit_start(told, gifnet_module())
-    told.strategy = DDPStrategy(find_unused_parameters=True)
-    AlternatingFreeze(STRICT).on_fit_start(told, gifnet_module())

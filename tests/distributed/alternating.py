@@ -37,9 +37,9 @@ def main(folder: Path, ranks: int) -> None:
     states = States()
     fit = trainer(
         folder / f"{ranks}",
-        max_steps=4,
+        max_steps=10,
         devices=ranks,
-        strategy="ddp_find_unused_parameters_true" if ranks > 1 else "auto",
+        strategy="ddp" if ranks > 1 else "auto",
         precision="64-true",
         gradient_clip_val=0.1,
         callbacks=[

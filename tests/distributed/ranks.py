@@ -31,7 +31,7 @@ def main(folder: Path, ranks: int) -> None:
     names, place = Names(), folder / f"{ranks}"
     fit = trainer(
         place,
-        max_steps=4,
+        max_steps=10,
         devices=ranks,
         strategy="ddp" if ranks > 1 else "auto",
         precision="64-true",
@@ -42,7 +42,7 @@ def main(folder: Path, ranks: int) -> None:
             MeasureAgain(),
             EMAWeightAveraging(decay=0.9, use_buffers=False),
             names,
-            GradientConflict(place / "conflict", 3),
+            GradientConflict(place / "conflict", 5),
             OperationWeights(place / "operations"),
             Checkpoints(place, filename="{step}", every_n_train_steps=1, save_top_k=-1, save_last=True),
         ],

@@ -38,7 +38,7 @@ def told(tmp_path_factory):
 
 def test_ranks_see_together_what_one_process_sees(told):
     single, *ranks = ([[sample[:-1] for sample in batch] for batch in one["names"]] for one in told)
-    assert len(single) == 4
+    assert len(single) == 10
     together = [[a + b for a, b in zip(*batches, strict=True)] for batches in zip(*ranks, strict=True)]
     assert together == single
 
@@ -88,7 +88,7 @@ def test_conflict_is_that_of_the_global_batch(told):
         for one in told[:2]
     ]
     parts = ["all", *TITA(**NETWORK).parts()]
-    assert {step for step, _ in tables[0]} == {"0", "3"}
+    assert {step for step, _ in tables[0]} == {"0", "5"}
     # Two steps, two numbers for each of three pairs of tasks.
     assert len(tables[0]) == 2 * 2 * 3 * len(parts)
     assert tables[1] == pytest.approx(tables[0], rel=1e-6, abs=1e-9)
