@@ -3,6 +3,7 @@
 from fusion_lab.callbacks.alternating_freeze import AlternatingFreeze
 from fusion_lab.callbacks.checkpoint_files import CheckpointFiles
 from fusion_lab.callbacks.checkpoints import BestCheckpoint, Checkpoints
+from fusion_lab.callbacks.compile import Compile
 from fusion_lab.callbacks.fused_pictures import FusedPictures
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
 from fusion_lab.callbacks.history import HistoryLogger, KeepHistory
@@ -18,6 +19,7 @@ __all__ = [
     "BestCheckpoint",
     "CheckpointFiles",
     "Checkpoints",
+    "Compile",
     "FusedPictures",
     "GradientConflict",
     "HistoryLogger",

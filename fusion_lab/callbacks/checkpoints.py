@@ -120,4 +120,6 @@ class BestCheckpoint(ModelCheckpoint):
 def validation_follows(trainer: Trainer) -> bool:
     """Tell after a training batch whether validation comes next."""
     loop: Any = trainer.fit_loop
-    return bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
+    # Lightning also thinks of validating without any pairs, and then does not.
+    batches: Any = trainer.num_val_batches
+    return sum(batches) > 0 and bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))
