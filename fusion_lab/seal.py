@@ -42,9 +42,11 @@ def check_seal(path: Path) -> None:
     if size < _COMMENT + _END_SIZE:
         return
     with path.open("rb") as file:
-        file.seek(-_COMMENT, 2)
-        comment = file.read()
-    if comment.startswith(_MARK) and comment != _MARK + _digest(path, _COMMENT):
+        file.seek(-_COMMENT - _LENGTH, 2)
+        length, comment = file.read(_LENGTH), file.read()
+    if not comment.startswith(_MARK):
+        return
+    if int.from_bytes(length, "little") != _COMMENT or comment != _MARK + _digest(path, _COMMENT):
         raise FusionLabError(
             f"The checkpoint {path} is damaged: its content does not fit its checksum. Take an earlier one of the run."
         )

@@ -5,17 +5,25 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from lightning import seed_everything
+from lightning import Callback, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import CSVLogger
+from torchjd.aggregation import PCGrad
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from fusion_lab.callbacks import Checkpoints, GradientConflict, MeasureAgain, OperationWeights, RepeatableNoise
 from fusion_lab.losses import Intensity, Structure, Texture
 from fusion_lab.metrics import Entropy
-from fusion_lab.weighting import FAMO
+from fusion_lab.weighting import FAMO, Aggregation
 from tests.tiny import Names, data, module, trainer
+
+
+class SameNoise(Callback):
+    """PCGrad draws an order at every step, on the first rank for all."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        torch.manual_seed(trainer.global_step)
 
 
 def main(folder: Path, ranks: int) -> None:
@@ -49,7 +57,19 @@ def main(folder: Path, ranks: int) -> None:
     )
     source = data(folder / "train", folder / "val", batch_size=2 // ranks)
     fit.fit(trained, source)
+    combined = module(Aggregation(PCGrad()), objectives=objectives, optimizer=partial(torch.optim.Adam, lr=1e-3))
+    again = trainer(
+        place,
+        max_steps=3,
+        devices=ranks,
+        strategy="ddp" if ranks > 1 else "auto",
+        precision="64-true",
+        accumulate_grad_batches=2,
+        callbacks=[SameNoise()],
+    )
+    again.fit(combined, data(folder / "train", batch_size=2 // ranks))
     told = {
+        "combined": {name: value.clone() for name, value in combined.network.state_dict().items()},
         "names": names.seen,
         "state": {name: value.clone() for name, value in trained.state_dict().items()},
         "logged": {name: value.clone() for name, value in fit.callback_metrics.items()},

@@ -30,7 +30,7 @@ def told(tmp_path_factory):
 
 
 def test_ranks_stay_equal_and_train_as_one_process(told):
-    single, first, second = told
+    single, first, second = (one["seen"] for one in told)
     assert [phase for phase, _ in single] == [MM, DP] * 5
     for (phase, expected), (phase_one, one), (phase_two, two) in zip(single, first, second, strict=True):
         assert phase == phase_one == phase_two
@@ -40,7 +40,7 @@ def test_ranks_stay_equal_and_train_as_one_process(told):
 
 def test_what_is_frozen_keeps_its_bits_on_every_rank(told):
     frozen = {MM: (f"{DP}.",), DP: (f"{MM}.", "decoder.")}
-    for states in told:
+    for states in (one["seen"] for one in told):
         for (_, before), (phase, after) in pairwise(states):
             kept = {name for name, tensor in after.items() if torch.equal(tensor, before[name])}
             still = {name for name in after if name.startswith(frozen[phase])}
@@ -48,3 +48,12 @@ def test_what_is_frozen_keeps_its_bits_on_every_rank(told):
             # What is left is what the other phase alone uses, and biases without gradient.
             moved = {name.split(".")[0] for name in set(after) - kept}
             assert {"encoder", "gate", phase} <= moved
+
+
+def test_nothing_is_sent_but_the_gradients_of_what_is_trained(told):
+    """And the loss of the phase's task: neither frozen parameters nor tables."""
+    _, first, second = told
+    for one in (first, second):
+        assert sum(one["sent"]) == one["trained"] + 1
+    frozen = sum(tensor.numel() for name, tensor in first["seen"][-1][1].items() if name.startswith(f"{MM}."))
+    assert first["trained"] + frozen <= sum(tensor.numel() for tensor in first["seen"][-1][1].values())

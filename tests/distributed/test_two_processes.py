@@ -92,3 +92,10 @@ def test_conflict_is_that_of_the_global_batch(told):
     # Two steps, two numbers for each of three pairs of tasks.
     assert len(tables[0]) == 2 * 2 * 3 * len(parts)
     assert tables[1] == pytest.approx(tables[0], rel=1e-6, abs=1e-9)
+
+
+def test_gradients_of_the_tasks_are_combined_as_in_one_process(told):
+    """Over two ranks and two batches a step, by PCGrad."""
+    single, first, second = (one["combined"] for one in told)
+    assert all(torch.equal(second[name], tensor) for name, tensor in first.items())
+    torch.testing.assert_close(first, single, rtol=0, atol=1e-9)
