@@ -11,7 +11,7 @@ import pytest
 import torch
 from lightning import Callback
 
-from fusion_lab.callbacks import StopBetweenBatches
+from fusion_lab.callbacks import REQUEUE, StopBetweenBatches
 from fusion_lab.errors import FusionLabError
 from tests.tiny import data, make_pairs, module, overlay, trainer
 
@@ -174,3 +174,49 @@ def test_error_gives_ctrl_c_back(place):
 
     with pytest.raises(FusionLabError):
         fit(place, Fail())
+
+
+class SignalInFirstBatch(Callback):
+    """What a cluster sends while the first batch runs."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if trainer.global_step == 0:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_preemption_keeps_the_step_and_ends_with_the_code_that_requeues(place, capsys, number):
+    with pytest.raises(SystemExit) as end:
+        fit(place, SignalInFirstBatch(number))
+    assert end.value.code == REQUEUE == 75
+    assert load(place / "interrupted.ckpt")["global_step"] == 1
+    assert f"asked by signal {number:d}" in capsys.readouterr().out
+    assert signal.getsignal(number) == signal.SIG_DFL
+
+
+def test_whoever_listened_before_is_called_with_the_checkpoint_there(place):
+    heard = []
+
+    def listen(number, frame):
+        heard.append(((place / "interrupted.ckpt").exists(), signal.getsignal(number)))
+
+    before = signal.signal(signal.SIGUSR2, listen)
+    try:
+        with pytest.raises(SystemExit):
+            fit(place, SignalInFirstBatch(signal.SIGUSR2))
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+    assert heard == [(True, listen)]
+
+
+def test_validation_that_comes_next_is_done_first(place, folder):
+    """Lightning would leave it out in the resumed run."""
+    runner = trainer(place, max_steps=3, val_check_interval=1, callbacks=[
+        StopBetweenBatches(place), SignalInFirstBatch(signal.SIGTERM)])  # fmt: skip
+    with pytest.raises(SystemExit):
+        runner.fit(module(), data(folder / "train", folder / "val"))
+    assert load(place / "interrupted.ckpt")["global_step"] == 1
+    assert "val/loss" in runner.callback_metrics
