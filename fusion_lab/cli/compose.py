@@ -1,5 +1,7 @@
 """Composing one configuration from several files."""
 
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,10 @@ from fusion_lab.errors import FusionLabError
 Config = dict[str, Any]
 
 _BASE = "_base_"
+# OmegaConf takes 10,000 keys and values.
+_MOST_VALUES = 4_000
+_DEEPEST = 100
+_LONGEST_REASON = 300
 
 
 def compose(files: list[Path]) -> Config:
@@ -20,7 +26,7 @@ def compose(files: list[Path]) -> Config:
     its arguments belong to another class. ``key+`` appends a list to the list ``key``.
 
     Raises:
-        FusionLabError: A file is missing, is no YAML dictionary, or builds on itself.
+        FusionLabError: A file is missing, is no YAML dictionary, builds on itself or contains itself.
     """
     config: Config = {}
     for layer in (layer for file in files for layer in _layers(file, ())):
@@ -50,21 +56,55 @@ def _same_class(old: Config, new: Config) -> bool:
 
 def _layers(file: Path, inside: tuple[Path, ...]) -> list[Config]:
     """Read everything that a file builds on, and then the file."""
-    if not file.is_file():
-        named = f", which {inside[-1]} names as its base" if inside else ""
-        raise FusionLabError(f"The configuration {file}{named} does not exist: check the path.")
+    try:
+        if not file.is_file():
+            named = f", which {inside[-1]} names as its base" if inside else ""
+            raise FusionLabError(f"The configuration {file}{named} does not exist: check the path.")
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise FusionLabError(f"The configuration {file} is no text in UTF-8: save it as such.") from None
+    except OSError as error:
+        raise FusionLabError(f"The configuration {file} cannot be read ({error.strerror}): check the path.") from None
     if file.resolve() in inside:
         raise FusionLabError(f"The configuration {file} builds on itself: remove it from `{_BASE}`.")
-    try:
-        own = yaml.safe_load(file.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FusionLabError(f"The configuration {file} is no valid YAML: {' '.join(str(error).split())}.") from None
-    if not isinstance(own, dict):
-        raise FusionLabError(
-            f"The configuration {file} should hold `key: value` lines, but holds a {type(own).__name__}."
-        )
+    own = _parsed(text, file)
     bases = own.pop(_BASE, [])
     below = [bases] if isinstance(bases, str) else bases
     if not isinstance(below, list) or not all(isinstance(base, str) for base in below):
         raise FusionLabError(f"`{_BASE}` in {file} should be the name of a file, or a list of names.")
     return [*(layer for base in below for layer in _layers(file.parent / base, (*inside, file.resolve()))), own]
+
+
+def _parsed(text: str, file: Path) -> Config:
+    """Read the dictionary that a file holds."""
+    # PyYAML raises whatever the types raise that it makes, such as ValueError for the 30th of February.
+    try:
+        own = yaml.safe_load(text) or {}
+    except Exception as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        raise FusionLabError(f"The configuration {file} is no valid YAML: {reason}.") from None
+    if not isinstance(own, dict):
+        raise FusionLabError(
+            f"The configuration {file} should hold `key: value` lines, but holds a {type(own).__name__}."
+        )
+    return _plain(own, file, count())
+
+
+def _plain(value: Any, file: Path, number: Iterator[int], depth: int = 0) -> Any:
+    """Copy a value so that no part of it is another part of it, as YAML's aliases allow.
+
+    Raises:
+        FusionLabError: It contains itself, or a key is no text: no parser can take that in.
+    """
+    if depth > _DEEPEST or next(number) > _MOST_VALUES:
+        raise FusionLabError(
+            f"The configuration {file} has too many values inside each other: look for an alias (`*name`) that "
+            "contains itself."
+        )
+    if isinstance(value, list):
+        return [_plain(inner, file, number, depth + 1) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    if strange := [key for key in value if not isinstance(key, str)]:
+        raise FusionLabError(f"The configuration {file} has the key {strange[0]!r}: keys are text, quote it.")
+    return {key: _plain(inner, file, number, depth + 1) for key, inner in value.items()}

@@ -13,6 +13,7 @@ COMMANDS = {
     "test": "score a checkpoint on the test pairs of a configuration",
     "predict": "fuse the prediction pairs of a configuration into image files",
     "ablate": "run several experiments over several seeds and compare them in one table",
+    "submit": "train on a cluster, one process for each GPU, through Slurm or on this machine",
     "fuse": "fuse two images, or two folders of images paired by name",
     "enhance": "bring out the details of an image, or of a folder of images",
     "evaluate": "score fused images by the metrics of a published table, or by any others",

@@ -96,7 +96,7 @@ def main(command: str, argv: list[str]) -> int:
         raise FusionLabError("Name an experiment with --config, such as --config experiments/tita/embedded.yaml.")
     _quieten()
 
-    cli = _build(command, compose(ours.config), overrides)
+    cli = build(command, compose(ours.config), overrides)
     folder = Path(cli.trainer.default_root_dir)
     begun = any((folder / "checkpoints").glob("*.ckpt"))
     asked = ours.ckpt_path or ("last" if command == "fit" and begun and cli.config.exp.auto_resume else None)
@@ -157,15 +157,20 @@ def _in_sentences(cli: FusionCLI, checkpoint: Path | None) -> Iterator[None]:
     except MisconfigurationException as error:
         raise FusionLabError(explain(str(error), ())) from None
     except RuntimeError as error:
+        if "finished reduction in the prior iteration" in str(error):
+            raise FusionLabError(
+                "Some parameters have no part in the losses, and the processes wait for their gradients: train them, or "
+                "set `trainer.strategy` to ddp_find_unused_parameters_true."
+            ) from None
         if "loading state_dict" not in str(error):
             raise
         reason = " ".join(str(error).split())
         raise FusionLabError(
             f"The checkpoint {checkpoint} does not fit the configuration: {reason[:_LONGEST_REASON]}."
         ) from None
-    except SystemExit:
+    except SystemExit as error:
         # So Lightning ends after Ctrl-C.
-        if not cli.trainer.interrupted:
+        if error.code in (0, REQUEUE) or not cli.trainer.interrupted:
             raise
         folder = Path(cli.trainer.default_root_dir)
         if (folder / "checkpoints" / "interrupted.ckpt").is_file():
@@ -173,7 +178,7 @@ def _in_sentences(cli: FusionCLI, checkpoint: Path | None) -> Iterator[None]:
         raise KeyboardInterrupt from None
 
 
-def _build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:
+def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:
     """Check the whole configuration, then make trainer, module and data from it."""
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "config.yaml"
@@ -227,6 +232,7 @@ def _quieten() -> None:
         ".*does not have many workers",
         "Checkpoint directory .* exists and is not empty",
         ".*isinstance.treespec, LeafSpec",
+        "The `srun` command is available",
         "The number of training batches .* is smaller than the logging interval",
         "You are solving a parameterized problem that is not DPP",
     ):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from fusion_lab.cli.compose import compose, merge
@@ -38,6 +40,22 @@ def test_later_files_win_over_earlier_ones_and_over_bases(tmp_path):
         ("_base_: own.yaml", "builds on itself"),
         ("a: [1", "no valid YAML"),
         ("- 1", "key: value"),
+        ("_base_: 3", "name of a file, or a list"),
+        ("_base_: .", "does not exist"),
+        (f"_base_: {'x' * 300}", "cannot be read"),
+        ("a: &b [*b]", "contains itself"),
+        ("a: &b {c: *b}", "contains itself"),
+        ("a: " + "[" * 500, "no valid YAML"),
+        ("a: " + "[" * 200 + "]" * 200, "inside each other"),
+        ("a: &a [1]\n" + "\n".join(f"{b}: &{b} [{f'*{a},' * 10}]" for a, b in pairwise("abcdefg")), "contains itself"),
+        ("1: 2", r"has the key 1: keys are text"),
+        ("a: {null: 2}", r"has the key None: keys are text"),
+        ("a: 2020-02-30", "no valid YAML"),
+        ("a: " + "9" * 5000, "no valid YAML"),
+        ("a: !!bool perhaps", "no valid YAML"),
+        ("a: !!python/object/apply:os.getcwd []", "no valid YAML"),
+        ("a+: 1", "write a list"),
+        ("a: \0", "no valid YAML"),
     ],
 )
 def test_bad_files_are_told_in_one_sentence(tmp_path, content, complaint):
@@ -45,3 +63,20 @@ def test_bad_files_are_told_in_one_sentence(tmp_path, content, complaint):
     with pytest.raises(FusionLabError, match=complaint) as error:
         compose([tmp_path / "own.yaml"])
     assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 1000
+
+
+def test_other_encodings_and_unreadable_files_are_told(tmp_path):
+    (tmp_path / "latin.yaml").write_bytes("name: Bär".encode("latin-1"))
+    with pytest.raises(FusionLabError, match=r"latin\.yaml is no text in UTF-8"):
+        compose([tmp_path / "latin.yaml"])
+    (tmp_path / "wide.yaml").write_text("name: Bär", encoding="utf-16")
+    with pytest.raises(FusionLabError, match=r"wide\.yaml"):
+        compose([tmp_path / "wide.yaml"])
+    with pytest.raises(FusionLabError, match="does not exist"):
+        compose([tmp_path])
+
+
+def test_values_may_be_shared_by_aliases(tmp_path):
+    (tmp_path / "own.yaml").write_text("a: &a {x: 1}\nb: *a\nc: {<<: *a, y: 2}")
+    assert compose([tmp_path / "own.yaml"]) == {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1, "y": 2}}

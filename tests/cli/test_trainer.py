@@ -162,13 +162,13 @@ KEYS = {
     ),
     "data": ("--data.init_args.batch_siz=4", r"data: .*did you mean 'batch_size'"),
     "augmentation": ("--data.init_args.augmentation.init_args.pach=4", r"augmentation: .*did you mean 'patch'"),
-    "type in the trainer": ("--trainer.max_steps=many", r"trainer.max_steps: Expected int. Got value: many"),
-    "type in the network": ("--model.init_args.network.init_args.embed_dim=four", r"embed_dim: Expected int"),
-    "type in the optimizer": ("--model.init_args.optimizer.init_args.lr=high", r"optimizer.lr: Expected float"),
+    "type in the trainer": ("--trainer.max_steps=many", r"trainer.max_steps: should be a whole number, not 'many'"),
+    "type in the network": ("--model.init_args.network.init_args.embed_dim=four", r"embed_dim: should be a whole"),
+    "type in the optimizer": ("--model.init_args.optimizer.init_args.lr=high", r"optimizer.lr: should be a number"),
     "class": ("--model.init_args.network.class_path=fusion_lab.networks.TITTA", r"network: .*did you mean 'TITA'"),
     "class of another kind": (
         "--model.init_args.network.class_path=fusion_lab.weighting.FAMO",
-        r"network: .*not correspond to a subclass of FusionNetwork",
+        r"network: .*FAMO is no FusionNetwork",
     ),
     "module that is none": ("--model.init_args.network.class_path=nowhere.TITA", r"network: .*nowhere"),
     "value": ("--model.init_args.network.init_args.embed_dim=13", r"multiple of `num_heads`. Found 13 and 2"),
@@ -335,7 +335,7 @@ def test_tensors_are_given_as_lists(config, tmp_path):
     weighting = {"class_path": "fusion_lab.weighting.Scalarization", "init_args": {"scalarizer": scalarizer}}
     layer = {"_base_": str(config), "model": {"init_args": {"weighting": weighting}}}
     (tmp_path / "layer.yaml").write_text(yaml.safe_dump(layer))
-    cli = trainer._build("fit", compose([tmp_path / "layer.yaml"]), [])
+    cli = trainer.build("fit", compose([tmp_path / "layer.yaml"]), [])
     assert torch.equal(cli.model.weighting.method.weights, torch.tensor([0.25, 0.25, 0.5]))
     saved = yaml.safe_load(cli.parser.dump(cli.config))
     assert saved["model"]["init_args"]["weighting"]["init_args"]["scalarizer"] == scalarizer
