@@ -3,13 +3,15 @@
 import signal
 import warnings
 from collections.abc import Callable
-from typing import Any
+from functools import cached_property
+from typing import Any, Literal
 
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fusion_lab.data.augmentation import Augmentation, CentreCrop, Transform
+from fusion_lab.data.bad_samples import BadSamples
 from fusion_lab.data.mixing import Draw, Equal, MixedBatches, Mixing
 from fusion_lab.data.pairs import PairDataset
 from fusion_lab.errors import FusionLabError
@@ -19,11 +21,20 @@ TaskDatasets = dict[str, list[PairDataset]]
 
 
 class TaskSamples(Dataset[Any]):
-    """The samples of several tasks, each task a row of data sets, asked for by `Draw`."""
+    """The samples of several tasks, each task a row of data sets, asked for by `Draw`.
 
-    def __init__(self, tasks: TaskDatasets, augmentation: Transform | None) -> None:
+    Args:
+        tasks: The data sets of each task.
+        augmentation: What happens to each pair.
+        bad: What is done about pairs that cannot be read; they raise unless given.
+    """
+
+    def __init__(
+        self, tasks: TaskDatasets, augmentation: Transform | None = None, bad: BadSamples | None = None
+    ) -> None:
         self.tasks = tasks
         self.augmentation = augmentation
+        self.bad = bad
 
     def sizes(self) -> dict[str, int]:
         """Give the number of pairs of each task."""
@@ -41,6 +52,10 @@ class TaskSamples(Dataset[Any]):
         raise IndexError(f"Task '{draw.task}' has no pair {draw.index}.")
 
     def __getitem__(self, draw: Draw) -> Any:
+        return self.bad.read(draw, self.read) if self.bad else self.read(draw)
+
+    def read(self, draw: Draw) -> Any:
+        """Read one sample: the name of its task, and the `Sample` before it is collated."""
         number, index, prefix = self.place(draw)
         sample = self.tasks[draw.task][number].sample(index, self.augmentation, draw.seed)
         sample["name"] = f"{prefix}{sample['name']}"  # type: ignore[typeddict-item]
@@ -77,6 +92,11 @@ class MultiTaskDataModule(LightningDataModule):
         num_workers: Processes that read, for each loader.
         seed: Seed of the order and the augmentation.
         mixing: The share of each task in the training batches; equal unless given.
+        on_bad_sample: What happens where a training pair cannot be read, such as a file that has vanished or broken
+            after the start: ``raise`` ends the run; ``skip`` warns once for each such pair and takes another one of
+            its task instead. Validation, test and prediction always raise, because means over other pairs are other
+            numbers; so does what is missing at the start.
+        bad_sample_limit: End the run when more training pairs than so many cannot be read, on each rank.
     """
 
     def __init__(
@@ -91,10 +111,15 @@ class MultiTaskDataModule(LightningDataModule):
         num_workers: int = 0,
         seed: int = 0,
         mixing: Mixing | None = None,
+        on_bad_sample: Literal["raise", "skip"] = "raise",
+        bad_sample_limit: int = 10,
     ) -> None:
         super().__init__()
-        if batch_size < 1:
-            raise FusionLabError(f"`batch_size` should be at least 1. Found `batch_size = {batch_size}`.")
+        for name, number in (("batch_size", batch_size), ("bad_sample_limit", bad_sample_limit)):
+            if number < 1:
+                raise FusionLabError(f"`{name}` should be at least 1. Found `{name} = {number}`.")
+        if on_bad_sample not in ("raise", "skip"):
+            raise FusionLabError(f"`on_bad_sample` should be raise or skip. Found `on_bad_sample = {on_bad_sample}`.")
         splits = {"train": train, "val": val, "test": test, "predict": predict or test or val}
         self.splits: dict[str, TaskDatasets] = {
             split: {task: datasets for task, datasets in (tasks or {}).items() if datasets}
@@ -110,6 +135,8 @@ class MultiTaskDataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.mixing = mixing or Equal()
+        self.on_bad_sample = on_bad_sample
+        self.bad_sample_limit = bad_sample_limit
         self._place = (0, 0)
 
     @property
@@ -133,13 +160,13 @@ class MultiTaskDataModule(LightningDataModule):
         if not self.splits[splits[0]]:
             raise FusionLabError(f"The configuration names no data to {stage}: set `data.init_args.{splits[0]}`.")
         for split in splits:
-            TaskSamples(self.splits[split], None).sizes()
+            TaskSamples(self.splits[split]).sizes()
         if stage == "fit":
             self._mixed_batches()
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Give mixed batches of random crops."""
-        samples = TaskSamples(self.splits["train"], self.augmentation)
+        samples = TaskSamples(self.splits["train"], self.augmentation, self._bad_samples)
         sampler = self._mixed_batches()
         sampler.resume(*self._take_place())
         return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)
@@ -164,8 +191,18 @@ class MultiTaskDataModule(LightningDataModule):
         return {"epoch": epoch, "batch": batch}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Continue where `state_dict` was taken."""
-        self._place = (state_dict["epoch"], state_dict["batch"])
+        """Continue where `state_dict` was taken.
+
+        Raises:
+            FusionLabError: It tells no place.
+        """
+        epoch, batch = (state_dict.get(key) for key in ("epoch", "batch"))
+        if not (isinstance(epoch, int) and isinstance(batch, int) and min(epoch, batch) >= 0):
+            raise FusionLabError(
+                f"The checkpoint tells no place in the data to go on from (epoch {epoch}, batch {batch}): "
+                "take another one."
+            )
+        self._place = (epoch, batch)
         # The sampler resumes exactly; Lightning cannot know that.
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
 
@@ -174,11 +211,17 @@ class MultiTaskDataModule(LightningDataModule):
         place, self._place = self._place, (0, 0)
         return place
 
+    @cached_property
+    def _bad_samples(self) -> BadSamples | None:
+        # Made once: what is known stays known when loaders are made anew.
+        skips = self.on_bad_sample == "skip"
+        return BadSamples(TaskSamples(self.splits["train"]).sizes(), self.bad_sample_limit) if skips else None
+
     def _datasets(self) -> list[PairDataset]:
         return [d for split in self.splits.values() for datasets in split.values() for d in datasets]
 
     def _mixed_batches(self) -> MixedBatches:
-        sizes, trainer = TaskSamples(self.splits["train"], None).sizes(), self.trainer
+        sizes, trainer = TaskSamples(self.splits["train"]).sizes(), self.trainer
         return MixedBatches(
             sizes,
             self.mixing.shares(sizes),

@@ -1,7 +1,6 @@
 """Reading and writing images of every kind that fusion meets, without losing depth, alpha or orientation."""
 
 import io
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
@@ -18,10 +17,9 @@ from fusion_lab.files import atomic_path
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 _KEEPS_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
 _KEEPS_16_BIT = frozenset({".png", ".tif", ".tiff"})
-# What the decoders raise for broken files.
-_BROKEN = (
-    OSError, SyntaxError, ValueError, KeyError, TypeError, IndexError, struct.error, cv2.error, MemoryError,
-)  # fmt: skip
+# Pillow knows more, and has Ghostscript run what looks like EPS.
+_FORMATS = ("PNG", "TIFF", "JPEG", "BMP", "WEBP")
+_LONGEST_REASON = 200
 
 Pixels = NDArray[Any]
 """Levels, uint8 or uint16."""
@@ -90,18 +88,20 @@ def read_picture(path: Path) -> Picture:
     Raises:
         FusionLabError: The file is missing, empty, broken, no image, or has no 8 or 16 bits a channel.
     """
-    if not path.is_file():
-        what = "is a folder: name a file" if path.is_dir() else "does not exist: check the path"
-        raise FusionLabError(f"The image {path} {what}.")
     try:
+        if not path.is_file():
+            what = "is a folder: name a file" if path.is_dir() else "does not exist: check the path"
+            raise FusionLabError(f"The image {path} {what}.")
         # Pillow maps a file that it opens by its path into memory, and then misreads turned grey TIFF files.
         data = path.read_bytes()
     except OSError as error:
-        raise FusionLabError(f"The image {path} cannot be read ({error.strerror}): check the rights.") from None
+        raise FusionLabError(
+            f"The image {path} cannot be read ({error.strerror}): check the path and the rights."
+        ) from None
     if not data:
         raise FusionLabError(f"The image {path} is empty (0 bytes): replace the file.")
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if _is_deep_colour(data, image):
                 return _read_deep_colour(data, image, str(path))
             return from_pillow(image, str(path))
@@ -116,8 +116,10 @@ def read_picture(path: Path) -> Picture:
             f"The image {path} has more pixels than Pillow reads by default: cut it into parts, or raise "
             "`PIL.Image.MAX_IMAGE_PIXELS` in Python."
         ) from None
-    except _BROKEN as error:
-        raise FusionLabError(f"The image {path} is broken ({error}): replace the file.") from None
+    # Arbitrary bytes make the decoders fail in arbitrary ways.
+    except Exception as error:
+        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        raise FusionLabError(f"The image {path} is broken ({reason}): replace the file.") from None
 
 
 def from_pillow(image: Image.Image, name: str = "given") -> Picture:
@@ -130,7 +132,16 @@ def from_pillow(image: Image.Image, name: str = "given") -> Picture:
     Raises:
         FusionLabError: Its levels are floating-point numbers or do not fit into 16 bits.
     """
-    image = ImageOps.exif_transpose(image)
+    # Pillow turns TIFF files itself while it loads them.
+    image.load()
+    picture = _as_stored(image, name)
+    orientation = _orientation(image)
+    alpha = None if picture.alpha is None else _upright(picture.alpha, orientation)
+    return Picture(_upright(picture.pixels, orientation), alpha)
+
+
+def _as_stored(image: Image.Image, name: str) -> Picture:
+    """Take over an image of Pillow without turning it."""
     mode = image.mode
     if mode.startswith("I;16"):
         return Picture(np.asarray(image).astype(np.uint16))
@@ -146,6 +157,14 @@ def from_pillow(image: Image.Image, name: str = "given") -> Picture:
         bands = np.asarray(image.convert("LA" if grey else "RGBA"))
         return Picture(bands[..., 0] if grey else bands[..., :3], bands[..., -1])
     return Picture(np.asarray(image.convert("L" if mode in {"1", "L"} else "RGB")))
+
+
+def _orientation(image: Image.Image) -> Any:
+    """Give the EXIF orientation, 1 for upright; metadata that cannot be read say nothing."""
+    try:
+        return image.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:
+        return 1
 
 
 def to_pillow(picture: Picture) -> Image.Image:
@@ -172,7 +191,7 @@ def _is_deep_colour(data: bytes, image: Image.Image) -> bool:
 
 def _read_deep_colour(data: bytes, image: Image.Image, name: str) -> Picture:
     # OpenCV turns TIFF files upright itself, but no PNG files.
-    orientation = image.getexif().get(ExifTags.Base.Orientation, 1) if image.format == "PNG" else 1
+    orientation = _orientation(image) if image.format == "PNG" else 1
     bands = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if bands is None or bands.dtype != np.uint16 or bands.ndim != 3 or bands.shape[2] not in (3, 4):
         raise FusionLabError(f"The image {name} has 16 bits in a layout that cannot be read: store it as RGB or RGBA.")
@@ -181,12 +200,12 @@ def _read_deep_colour(data: bytes, image: Image.Image, name: str) -> Picture:
     return Picture(rgb, np.ascontiguousarray(bands[..., 3]) if bands.shape[2] == 4 else None)
 
 
-def _upright(bands: Pixels, orientation: int) -> Pixels:
-    """Turn an image as EXIF orientation 1..8 says."""
+def _upright(bands: Pixels, orientation: Any) -> Pixels:
+    """Turn an image as EXIF orientation 1..8 says; anything else says nothing."""
     if orientation in (2, 4, 5, 7):
         bands = bands[:, ::-1]
     quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return np.rot90(bands, quarter_turns)
+    return np.ascontiguousarray(np.rot90(bands, quarter_turns))
 
 
 def write_picture(picture: Picture, path: Path) -> None:
@@ -210,6 +229,9 @@ def write_picture(picture: Picture, path: Path) -> None:
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
         ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
+        # OpenCV's own choice, LZW, needs a further package to be read as a raster.
+        ".tif": [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE],
+        ".tiff": [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE],
     }
     try:
         encoded, buffer = cv2.imencode(suffix, np.ascontiguousarray(bands), options.get(suffix, []))

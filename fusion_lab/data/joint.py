@@ -1,12 +1,13 @@
 """The LightningDataModule of joint training: one set of scenes, seen by infrared-visible fusion and by another task."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from torch.utils.data import DataLoader
 
 from fusion_lab.data.augmentation import Augmentation, Transform
 from fusion_lab.data.auxiliary.base import Synthesis
+from fusion_lab.data.bad_samples import BadSamples
 from fusion_lab.data.datamodules import MultiTaskDataModule, TaskDatasets, TaskSamples
 from fusion_lab.data.mixing import Draw
 from fusion_lab.data.pairs import PairDataset
@@ -19,13 +20,20 @@ from fusion_lab.types import Batch
 class JointSamples(TaskSamples):
     """Crops of scenes, with what the auxiliary task draws for each, asked for by `Draw`."""
 
-    def __init__(self, datasets: list[PairDataset], augmentation: Transform, auxiliary: Synthesis | None) -> None:
-        super().__init__({MAIN_TASK: datasets}, augmentation)
+    def __init__(
+        self,
+        datasets: list[PairDataset],
+        augmentation: Transform,
+        auxiliary: Synthesis | None,
+        bad: BadSamples | None = None,
+    ) -> None:
+        super().__init__({MAIN_TASK: datasets}, augmentation, bad)
         self.auxiliary = auxiliary
         patterns = auxiliary.companions if auxiliary else {}
         self.companions = [find_companions(dataset, patterns) for dataset in datasets]
 
-    def __getitem__(self, draw: Draw) -> dict[str, Any]:
+    def read(self, draw: Draw) -> dict[str, Any]:
+        """Read one scene: the entries of `Scenes`, of one sample each."""
         number, index, prefix = self.place(draw)
         pair = self.tasks[draw.task][number].pairs[index]
         pictures = read_scene(pair, self.companions[number][index])
@@ -56,6 +64,8 @@ class JointDataModule(MultiTaskDataModule):
         num_workers: Processes that read, for each loader.
         seed: Seed of the order, the augmentation and the auxiliary sources.
         repeat: How often each training batch comes in a row; GIFNet trains one task on it, then the other.
+        on_bad_sample: What happens where a training scene cannot be read, as for `MultiTaskDataModule`.
+        bad_sample_limit: End the run when more training scenes than so many cannot be read, on each rank.
     """
 
     def __init__(
@@ -71,11 +81,25 @@ class JointDataModule(MultiTaskDataModule):
         num_workers: int = 0,
         seed: int = 0,
         repeat: int = 2,
+        on_bad_sample: Literal["raise", "skip"] = "raise",
+        bad_sample_limit: int = 10,
     ) -> None:
         if repeat < 1:
             raise FusionLabError(f"`repeat` should be at least 1. Found `repeat = {repeat}`.")
         pairs = {MAIN_TASK: train or []}
-        super().__init__(pairs, val, test, predict, batch_size, augmentation, val_crop, num_workers, seed)
+        super().__init__(
+            pairs,
+            val,
+            test,
+            predict,
+            batch_size,
+            augmentation,
+            val_crop,
+            num_workers,
+            seed,
+            on_bad_sample=on_bad_sample,
+            bad_sample_limit=bad_sample_limit,
+        )
         self.auxiliary = auxiliary
         self.repeat = repeat
 
@@ -119,7 +143,7 @@ class JointDataModule(MultiTaskDataModule):
         return batch.render(self.auxiliary) if isinstance(batch, Scenes) else batch
 
     def _samples(self) -> JointSamples:
-        return JointSamples(self.splits["train"][MAIN_TASK], self.augmentation, self.auxiliary)
+        return JointSamples(self.splits["train"][MAIN_TASK], self.augmentation, self.auxiliary, self._bad_samples)
 
 
 class _Rendered:

@@ -71,6 +71,9 @@ class PairDataset(Dataset[Sample]):
     ) -> None:
         if limit is not None and limit < 1:
             raise FusionLabError(f"`limit` should be at least 1. Found `limit = {limit}`.")
+        for key, pattern in {"a": a, "b": b, "target": target}.items():
+            if pattern is not None and not pattern.strip():
+                raise FusionLabError(f"`{key}` is empty: name a folder below `root`, or `.` for `root` itself.")
         self.root = Path(root)
         self.a = a
         self.b = b
@@ -162,7 +165,7 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
     """Find the images that a path or pattern names, by the text that ``{name}`` stands for, in lower case.
 
     Raises:
-        FusionLabError: The folder is missing or has no such image, or two have the same name.
+        FusionLabError: The folder is missing, cannot be looked through or has no such image, or two have the same name.
     """
     if "{name}" not in pattern:
         pattern = f"{pattern.rstrip('/')}/{{name}}"
@@ -170,13 +173,11 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
     else:
         deep = True
     folder = root / Path(pattern.split("{name}")[0] + "x").parent
-    if not folder.is_dir():
-        raise FusionLabError(f"The folder {folder} does not exist: check `root` and the names of the folders below it.")
     before, after = ((root / pattern).as_posix()).split("{name}", 1)
     shape = re.compile(re.escape(before) + "(.+)" + re.escape(after), re.IGNORECASE)
 
     found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*") if deep else folder.iterdir()):
+    for path in _files(folder, deep):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
         if path.suffix.lower() not in IMAGE_SUFFIXES or hidden:
             continue
@@ -192,3 +193,17 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
     if not found:
         raise FusionLabError(f"No images of the form {root / pattern} were found: check the folder and the names.")
     return found
+
+
+def _files(folder: Path, deep: bool) -> list[Path]:
+    """List what is in a folder, or also in those below it."""
+    try:
+        if not folder.is_dir():
+            raise FusionLabError(
+                f"The folder {folder} does not exist: check `root` and the names of the folders below it."
+            )
+        return sorted(folder.rglob("*") if deep else folder.iterdir())
+    except OSError as error:
+        raise FusionLabError(
+            f"The folder {folder} cannot be looked through ({error.strerror}): check its name and rights."
+        ) from None

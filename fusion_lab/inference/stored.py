@@ -43,7 +43,7 @@ def read_network(path: Path) -> StoredNetwork:
     Raises:
         FusionLabError: The file is missing, broken, needs code to be run, or holds something else.
     """
-    if not path.is_file():
+    if not (exists(path) and path.is_file()):
         raise FusionLabError(f"The weights {path} do not exist: check the path.")
     content, metadata = _read_file(path)
     if "network" in metadata:
@@ -120,6 +120,14 @@ def _official(path: Path, content: dict[str, Any]) -> StoredNetwork:
     origins = {name: key for key, tensor in state.items() for name in release.rename({key: tensor})}
     dropped = [key for key in state if key not in set(origins.values())]
     return StoredNetwork(release.kind, release.network, release.rename(state), origins, dropped)
+
+
+def exists(path: Path) -> bool:
+    """Tell whether there is a file or folder; names that none can have are those of none."""
+    try:
+        return path.exists()
+    except OSError:
+        return False
 
 
 def some(keys: Iterable[Any]) -> str:

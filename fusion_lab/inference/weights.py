@@ -9,18 +9,20 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 from fusion_lab.inference.official import OFFICIAL
-from fusion_lab.inference.stored import StoredNetwork, read_network, some
+from fusion_lab.inference.stored import StoredNetwork, exists, read_network, some
 from fusion_lab.networks.base import FusionNetwork
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights"
 """The networks that come with the package: ``tita`` and ``gifnet``, trained on the embedded data alone."""
+
+_LONGEST_REASON = 500
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
 def _unlearnt(name: str) -> FusionNetwork | None:
     """Build the network that a class path names; a file of the same name goes before it."""
     parts = name.split(".")
-    found = None if len(parts) == 1 or not all(map(str.isidentifier, parts)) or Path(name).exists() else _find(name)
+    found = None if len(parts) == 1 or not all(map(str.isidentifier, parts)) or exists(Path(name)) else _find(name)
     if not (isinstance(found, type) and issubclass(found, FusionNetwork)):
         return None
     network = build_network({"class_path": name})
@@ -93,8 +95,8 @@ def find_weights(path: Path | str | None) -> Path:
         raise FusionLabError(
             f"The network that should come with the package is missing ({file}): name a file of weights."
         )
-    is_name = path is None or (Path(name).name == name and not Path(name).exists())
-    return file if is_name and file.is_file() else Path(name)
+    is_name = path is None or (Path(name).name == name and not exists(Path(name)))
+    return file if is_name and exists(file) else Path(name)
 
 
 def save_network(network: FusionNetwork, path: Path | str) -> None:
@@ -169,14 +171,19 @@ def build_network(description: Mapping[str, Any]) -> FusionNetwork:
         raise FusionLabError("A network is described by `class_path`, a dotted path, and `init_args`, a dictionary.")
     found = _find(class_path)
     if not (isinstance(found, type) and issubclass(found, FusionNetwork)) or isabstract(found):
-        raise FusionLabError(f"The class {class_path} is no fusion network that can be built.")
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(found, "network")
+        raise FusionLabError(f"The class {class_path[:_LONGEST_REASON]} is no fusion network that can be built.")
+    # Arguments of arbitrary values, as files may hold them, make classes fail in arbitrary ways.
     try:
+        parser = ArgumentParser(exit_on_error=False)
+        parser.add_class_arguments(found, "network")
         return parser.instantiate_classes(parser.parse_object({"network": init_args})).network
-    except (ArgumentError, TypeError, ValueError, RuntimeError) as error:
-        reason = " ".join(str(error).split())
-        raise FusionLabError(f"The network {class_path} cannot be built from its arguments: {reason}") from None
+    except Exception as error:
+        # PyTorch adds the stack of its C++ code.
+        words = " ".join(str(error).split()).partition(" Exception raised from")[0] or type(error).__name__
+        reason = words.replace('Parser key "network.', 'argument "')[:_LONGEST_REASON]
+        raise FusionLabError(
+            f"The network {class_path} cannot be built from its arguments: {reason.rstrip('.')}."
+        ) from None
 
 
 def _compare(network: FusionNetwork, stored: StoredNetwork, path: Path) -> ConversionReport:

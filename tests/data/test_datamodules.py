@@ -168,6 +168,12 @@ def test_epochs_differ_and_a_resumed_run_sees_the_rest(root, mixing, workers):
     assert_same(list(resumed), second)
 
 
+@pytest.mark.parametrize("state", [{}, {"epoch": 1}, {"epoch": "1", "batch": 0}, {"epoch": 0, "batch": -1}])
+def test_a_place_that_is_none_is_told(root, state):
+    with pytest.raises(FusionLabError, match="tells no place in the data"):
+        module(root).load_state_dict(state)
+
+
 @pytest.fixture(scope="module")
 def uneven(tmp_path_factory):
     return tiny.make_pairs(tmp_path_factory.mktemp("uneven"), ivf=9, mff=4, mef=2)

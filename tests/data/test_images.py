@@ -5,10 +5,11 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import EpsImagePlugin, Image, ImageOps
 
 from fusion_lab.data import images
 from fusion_lab.data.images import Picture, from_pillow, read_picture, to_pillow, write_picture
+from fusion_lab.data.rasters import read_raster
 from fusion_lab.errors import FusionLabError
 
 SIZE = (9, 13)
@@ -103,6 +104,13 @@ def test_16_bits_are_rounded_where_they_must(tmp_path, suffix):
     read = read_picture(tmp_path / f"a{suffix}").luminance()
     assert read.dtype == np.uint8
     assert abs(read[8:].astype(int) - np.arange(256)).max() <= (3 if suffix == ".jpg" else 0)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".TIFF"])
+@pytest.mark.parametrize("pixels", [GREY, COLOUR, DEEP_GREY, DEEP_COLOUR])
+def test_tiff_can_be_read_as_a_raster(tmp_path, suffix, pixels):
+    write_picture(Picture(pixels), tmp_path / f"a{suffix}")
+    assert np.array_equal(np.squeeze(read_raster(tmp_path / f"a{suffix}").values), pixels)
 
 
 @pytest.mark.parametrize(
@@ -272,6 +280,46 @@ def test_missing_file_and_folder_are_told(tmp_path):
         read_picture(tmp_path / "absent.png")
     with pytest.raises(FusionLabError, match="is a folder"):
         read_picture(tmp_path)
+    with pytest.raises(FusionLabError, match=r"cannot be read \(File name too long\)"):
+        read_picture(tmp_path / f"{'x' * 300}.png")
+
+
+def test_only_formats_of_images_are_tried(tmp_path, monkeypatch):
+    """Pillow would have Ghostscript run the program that an EPS file is."""
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    monkeypatch.setattr(EpsImagePlugin, "Ghostscript", None)
+    with pytest.raises(FusionLabError, match=r"a\.png is not an image that can be read"):
+        read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("side", [13_400, 2**31 - 1])
+def test_more_pixels_than_memory_should_take_are_told(tmp_path, side):
+    """A small file may claim any size."""
+    path = tmp_path / "a.png"
+    Image.fromarray(GREY).save(path)
+    data = path.read_bytes()
+    chunk = b"IHDR" + struct.pack(">II", side, side) + data[24:29]
+    path.write_bytes(data[:12] + chunk + struct.pack(">I", zlib.crc32(chunk)) + data[33:])
+    with pytest.raises(FusionLabError, match=r"a\.png has more pixels than Pillow reads by default"):
+        read_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore:Corrupt EXIF data")
+@pytest.mark.parametrize("kind", ["jpg", "png", "webp"])
+@pytest.mark.parametrize(
+    "tags",
+    [
+        b"", b"II*\0", b"MM\0*\xff\xff\xff\xff", b"II*\0\x08\0\0\0\xff\xff" + bytes(40), b"no tags at all",
+        # An orientation that is a text, one that there is not, and a directory that contains itself.
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0six\0\0\0\0\0",
+        b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0\xff\xff\0\0\0\0\0\0",
+        b"II*\0\x08\0\0\0\x01\0\x69\x87\x04\0\x01\0\0\0\x08\0\0\0\x08\0\0\0",
+    ],
+)  # fmt: skip
+def test_senseless_metadata_do_no_harm(tmp_path, kind, tags):
+    path = tmp_path / f"a.{kind}"
+    Image.fromarray(COLOUR).save(path, exif=b"Exif\0\0" + tags, lossless=True)
+    assert read_picture(path).size == SIZE
 
 
 @pytest.mark.parametrize(

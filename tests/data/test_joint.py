@@ -331,7 +331,7 @@ def test_layout_is_read(name, root, tmp_path):
     config = compose([*BASE, *layers])
     overrides = [f"--exp.data_root={tmp_path}", "--exp.seed=5", f"--exp.output={tmp_path / 'runs'}"]
     overrides.append("--data.init_args.augmentation.init_args.patch=16")
-    data = cli_trainer._build("fit", config, overrides).datamodule
+    data = cli_trainer.build("fit", config, overrides).datamodule
     data.setup("fit")
     assert data.seed == 5
     batch = next(iter(data.train_dataloader()))

@@ -299,3 +299,22 @@ def test_relative_folders_are_below_the_working_folder(tmp_path, write, monkeypa
     monkeypatch.chdir(tmp_path)
     assert [name for name, *_ in load_pairs("{name}-A", "{name}-B")] == ["x"]
     assert [name for name, *_ in load_pairs("./{name}-A", "./{name}-B")] == ["x"]
+
+
+@pytest.mark.parametrize("role", ["a", "b", "target"])
+@pytest.mark.parametrize("path", ["", "  "])
+def test_empty_paths_are_told(role, path):
+    with pytest.raises(FusionLabError, match=f"`{role}` is empty: name a folder below `root`, or `.`"):
+        PairDataset(**{role: path})
+
+
+def test_root_itself_may_be_named(tmp_path, write):
+    write("one.png")
+    write("near/one.png")
+    assert files(PairDataset(tmp_path, ".", "near")) == {"one": ("one.png", "near/one.png")}
+
+
+@pytest.mark.parametrize("pattern", ["x" * 300, "x" * 300 + "/{name}_A", "a\0b"])
+def test_names_that_no_folder_can_have_are_told(tmp_path, pattern):
+    with pytest.raises(FusionLabError, match=r"The folder .* (cannot be looked through|does not exist)"):
+        PairDataset(tmp_path, pattern).pairs  # noqa: B018

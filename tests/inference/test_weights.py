@@ -196,8 +196,9 @@ def test_cut_files_are_told(network, tmp_path, suffix):
 def test_missing_file_and_missing_shipped_network(tmp_path, monkeypatch):
     with pytest.raises(FusionLabError, match=r"absent\.pth do not exist"):
         load_network(tmp_path / "absent.pth")
-    with pytest.raises(FusionLabError, match="do not exist"):
-        load_network(tmp_path)
+    for path in (tmp_path, "x" * 300, "a\0b"):
+        with pytest.raises(FusionLabError, match="do not exist"):
+            load_network(path)
     monkeypatch.setattr(weights, "SHIPPED_WEIGHTS", tmp_path)
     with pytest.raises(FusionLabError, match="should come with the package is missing"):
         load_network()
@@ -274,13 +275,19 @@ def test_safetensors_without_description_are_told(network, tmp_path):
         ("fusion_lab.networks.TITA", {"embed_dim": 13, "num_heads": 2}, "multiple of `num_heads`"),
         ("fusion_lab.networks.TITA", {"pixel_attention": "os.system"}, r"pixel_attention.*os\.system"),
         ("fusion_lab.networks.TITA", {"operations": ["torch.nn.Linear"]}, "operations"),
+        ("fusion_lab.networks.TITA", {"num_heads": 0}, "zero"),
+        ("fusion_lab.networks.TITA", {"embed_dim": 10**30, "num_heads": 1}, "embed_dim|size|Overflow"),
+        ("fusion_lab.networks.TITA", {"mlp_ratio": float("nan")}, "NaN"),
+        ("fusion_lab.networks.TITA", {"drop_path+": 1}, "drop_path"),
         ("fusion_lab.networks.Average", {"weight": 1}, "weight"),
         ("fusion_lab.networks.TITA", [12, 2], "dictionary"),
     ],
 )
 def test_bad_descriptions_are_told(class_path, init_args, told):
-    with pytest.raises(FusionLabError, match=told):
+    with pytest.raises(FusionLabError, match=told) as raised:
         build_network({"class_path": class_path, "init_args": init_args})
+    assert str(raised.value).endswith(".")
+    assert len(str(raised.value)) < 700
 
 
 def test_description_builds_the_same_network(network):
