@@ -34,18 +34,19 @@ class StopBetweenBatches(Callback):
         self._asked: int | None = None
         self._step = 0
         self._listeners: dict[int, Any] = {}
-        self._previous: dict[int, Any] = {}
+        self._listening = False
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note who listens to signals already; Lightning itself begins to listen after this."""
-        self._listeners = {number: signal.getsignal(number) for number in _PREEMPTION}
+        self._listeners = {number: signal.getsignal(number) for number in (signal.SIGINT, *_PREEMPTION)}
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals."""
         self._asked = None
         for number in (signal.SIGINT, *_PREEMPTION):
             if number != signal.SIGUSR2 or callable(self._listeners.get(number)):
-                self._previous[number] = signal.signal(number, self._ask)
+                signal.signal(number, self._ask)
+        self._listening = True
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         """Note where the batch began."""
@@ -61,7 +62,7 @@ class StopBetweenBatches(Callback):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop if any rank was asked to."""
-        if self._previous and self._anybody(trainer, self._asked is not None):
+        if self._listening and self._anybody(trainer, self._asked is not None):
             self._stop(trainer)
 
     @staticmethod
@@ -74,8 +75,7 @@ class StopBetweenBatches(Callback):
         if self._anybody(trainer, self._asked == signal.SIGINT):
             raise KeyboardInterrupt
         self._restore()
-        if self._asked is not None and callable(listener := self._listeners.get(self._asked)):
-            signal.signal(self._asked, listener)
+        if self._asked is not None and callable(self._listeners[self._asked]):
             signal.raise_signal(self._asked)
         # Launchers end all processes when one ends with an error: only the first one may tell.
         raise SystemExit(REQUEUE if trainer.is_global_zero else 0)
@@ -89,9 +89,12 @@ class StopBetweenBatches(Callback):
         self._restore()
 
     def _restore(self) -> None:
-        for number, handler in self._previous.items():
-            signal.signal(number, handler)
-        self._previous = {}
+        if self._listening:
+            # Not what was there when training started: Lightning's own listeners, which have gone by now.
+            for number, handler in self._listeners.items():
+                # None is a listener that Python does not know.
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
+        self._listening = False
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
         if self._asked == number == signal.SIGINT:

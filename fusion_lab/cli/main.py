@@ -14,6 +14,7 @@ COMMANDS = {
     "predict": "fuse the prediction pairs of a configuration into image files",
     "ablate": "run several experiments over several seeds and compare them in one table",
     "submit": "train on a cluster, one process for each GPU, through Slurm or on this machine",
+    "sweep": "run a sweep file of W&B without a server, and compare its runs in one table",
     "fuse": "fuse two images, or two folders of images paired by name",
     "enhance": "bring out the details of an image, or of a folder of images",
     "evaluate": "score fused images by the metrics of a published table, or by any others",
@@ -25,6 +26,7 @@ COMMANDS = {
     "cifar100": "train a classifier on original and on enhanced images of CIFAR-100, and compare",
     "demo": "train, fuse, score and show on the embedded data, in minutes",
 }
+_LONGEST_NAME = 200
 _TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -65,6 +67,10 @@ def main(argv: list[str] | None = None) -> int:
         # Whoever read the output, such as `head`, has seen enough; Python would complain once more when it ends.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        where = f" at {str(error.filename)[:_LONGEST_NAME]}" if error.filename else ""
+        print(f"fusion-lab {command}: error: {error.strerror or error}{where}.", file=sys.stderr)
+        return 2
 
 
 def _sentence(error: FusionLabError) -> str:

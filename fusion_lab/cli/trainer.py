@@ -3,10 +3,9 @@
 import argparse
 import logging
 import os
+import re
 import tempfile
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fusion_lab.callbacks import REQUEUE
 from fusion_lab.cli.compose import compose
+from fusion_lab.cli.endings import in_sentences
 from fusion_lab.cli.mistakes import explain
 from fusion_lab.cli.record import record_result, record_run, run_id
 from fusion_lab.cli.resume import find_checkpoint
@@ -31,8 +31,6 @@ from fusion_lab.files import make_folder, remove_leftovers
 from fusion_lab.inference.weights import read_network
 from fusion_lab.modules import FusionModule
 from fusion_lab.networks import FusionNetwork
-
-_LONGEST_REASON = 300
 
 # Some methods of TorchJD take tensors: a configuration gives lists.
 register_type(torch.Tensor, torch.Tensor.tolist, partial(torch.tensor, dtype=torch.float32))
@@ -89,7 +87,8 @@ def main(command: str, argv: list[str]) -> int:
     own.add_argument("-c", "--config", action="append", type=Path, default=[])
     own.add_argument("--ckpt_path")
     try:
-        ours, overrides = own.parse_known_args(argv)
+        # `--config.WHATEVER=FILE` too: the parameters of a sweep need names of their own.
+        ours, overrides = own.parse_known_args([re.sub(r"^--config\.\w+=", "--config=", word) for word in argv])
     except argparse.ArgumentError as error:
         raise FusionLabError(f"{error}.") from None
     if not ours.config and "--help" not in overrides and "-h" not in overrides:
@@ -124,7 +123,7 @@ def main(command: str, argv: list[str]) -> int:
         for logger in cli.trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(config))
     try:
-        with _in_sentences(cli, checkpoint):
+        with in_sentences(cli.trainer, checkpoint):
             getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
             if command == "fit" and checkpoint and not cli.trainer.callback_metrics and _has_validation_pairs(cli):
                 # A run that had ended before trains no step: score again what it led to, which has been logged.
@@ -149,37 +148,11 @@ def _has_validation_pairs(cli: FusionCLI) -> bool:
     return bool(getattr(cli.datamodule, "splits", {}).get("val"))
 
 
-@contextmanager
-def _in_sentences(cli: FusionCLI, checkpoint: Path | None) -> Iterator[None]:
-    """Tell in one sentence what may go wrong while Lightning runs."""
-    try:
-        yield
-    except MisconfigurationException as error:
-        raise FusionLabError(explain(str(error), ())) from None
-    except RuntimeError as error:
-        if "finished reduction in the prior iteration" in str(error):
-            raise FusionLabError(
-                "Some parameters have no part in the losses, and the processes wait for their gradients: train them, or "
-                "set `trainer.strategy` to ddp_find_unused_parameters_true."
-            ) from None
-        if "loading state_dict" not in str(error):
-            raise
-        reason = " ".join(str(error).split())
-        raise FusionLabError(
-            f"The checkpoint {checkpoint} does not fit the configuration: {reason[:_LONGEST_REASON]}."
-        ) from None
-    except SystemExit as error:
-        # So Lightning ends after Ctrl-C.
-        if error.code in (0, REQUEUE) or not cli.trainer.interrupted:
-            raise
-        folder = Path(cli.trainer.default_root_dir)
-        if (folder / "checkpoints" / "interrupted.ckpt").is_file():
-            print(f"\nThe same command with --ckpt_path last goes on from {folder}.")
-        raise KeyboardInterrupt from None
-
-
 def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:
     """Check the whole configuration, then make trainer, module and data from it."""
+    for key in ("exp", "trainer"):
+        if not isinstance(config.get(key, {}), dict):
+            raise FusionLabError(f"`{key}` in the configuration should hold keys of its own. Found `{config[key]}`.")
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "config.yaml"
         merged.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -202,7 +175,7 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
                 f"A class of the configuration needs a package that is missing ({' '.join(str(error).split())}): "
                 "install it; for methods of TorchJD it is in the extra `weightings`."
             ) from None
-        except (ValueError, MisconfigurationException, OmegaConfBaseException) as error:
+        except (TypeError, ValueError, MisconfigurationException, OmegaConfBaseException) as error:
             raise FusionLabError(explain(str(error), ())) from None
 
 

@@ -1,6 +1,8 @@
 """The LightningDataModule that hands out all tasks together."""
 
+import os
 import signal
+import threading
 import warnings
 from collections.abc import Callable
 from functools import cached_property
@@ -62,13 +64,20 @@ class TaskSamples(Dataset[Any]):
         return draw.task, sample
 
 
-def collate(samples: list[tuple[str, Sample]]) -> Batch:
+class WholePairs(TaskSamples):
+    """`TaskSamples` that have nothing to give where nothing is asked for."""
+
+    def __getitem__(self, draw: Draw | None) -> Any:
+        return None if draw is None else super().__getitem__(draw)
+
+
+def collate(samples: list[tuple[str, Sample] | None]) -> Batch:
     """Stack samples task by task; all samples of a task have one size.
 
     A target is kept where every sample of the task has one.
     """
     by_task: dict[str, list[Sample]] = {}
-    for task, sample in samples:
+    for task, sample in filter(None, samples):
         by_task.setdefault(task, []).append(sample)
     batch: Batch = {}
     for task, members in by_task.items():
@@ -232,10 +241,13 @@ class MultiTaskDataModule(LightningDataModule):
         )
 
     def _whole(self, split: str, crop: CentreCrop | None = None) -> DataLoader[Any]:
-        samples = TaskSamples(self.splits[split], crop)
-        draws = [Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)]
-        if self.trainer:
-            draws = draws[self.trainer.global_rank :: self.trainer.world_size]
+        samples = WholePairs(self.splits[split], crop)
+        draws: list[Draw | None] = [
+            Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)
+        ]
+        if self.trainer and draws:
+            # A process without a single pair would leave out what the others do together at the end.
+            draws = draws[self.trainer.global_rank :: self.trainer.world_size] or [None]
         # A plain sampler: to number predictions, Lightning makes the batch sampler anew.
         return self._loader(samples, sampler=draws)
 
@@ -246,11 +258,23 @@ class MultiTaskDataModule(LightningDataModule):
             samples,
             num_workers=self.num_workers,
             pin_memory=torch.cuda.is_available(),
-            worker_init_fn=_leave_ctrl_c_to_the_main_process,
+            worker_init_fn=_obey_the_main_process_alone,
             **{"collate_fn": collate, **kwargs},
         )
 
 
-def _leave_ctrl_c_to_the_main_process(worker: int) -> None:
-    """Let workers live on after Ctrl-C, which a terminal sends to all processes: the last batch needs them."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _obey_the_main_process_alone(worker: int) -> None:
+    """Let workers live on after signals that a terminal or a cluster sends to all processes: the last batch needs them.
+
+    SIGTERM, by which a cluster asks to make room, is also how the main process ends its workers.
+    """
+    for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

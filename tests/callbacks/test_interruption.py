@@ -70,18 +70,23 @@ def interrupted(folder, command):
     """The folder of a run that was stopped in its first steps, and what the command said."""
     checkpoints = folder / "runs" / "stopped" / "checkpoints"
     process = begin([*command, "--exp.name=stopped"], folder)
+    return checkpoints, *stop(process, checkpoints / f"step={SECOND}.ckpt", signal.SIGINT)
+
+
+def stop(process, file, number):
+    """Send a signal once a file is there; gives the exit code and what the command said."""
     try:
         until = time.monotonic() + PATIENCE
-        while not (checkpoints / f"step={SECOND}.ckpt").exists():
+        while not file.exists():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < until
             time.sleep(0.02)
-        # As a terminal does: to the worker processes too.
-        os.killpg(process.pid, signal.SIGINT)
+        # As a terminal or a cluster does: to the worker processes too.
+        os.killpg(process.pid, number)
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    return checkpoints, process.returncode, out, err
+    return process.returncode, out, err
 
 
 def test_run_stops_cleanly(interrupted):
@@ -106,7 +111,12 @@ def test_nothing_half_written_is_left(interrupted):
 
 def test_resumed_run_ends_bit_equal(interrupted, command, folder):
     checkpoints, *_ = interrupted
-    runs = [begin([*command, "--exp.name=stopped", "--ckpt_path", "last"], folder), begin(command, folder)]
+    again = [*command, "--exp.name=stopped", "--ckpt_path", "last"]
+    code, out, err = stop(begin(again, folder), checkpoints / f"step={3 * SECOND}.ckpt", signal.SIGTERM)
+    assert code == REQUEUE, err
+    assert "The run makes room" in out
+    assert SECOND < load(checkpoints / "interrupted.ckpt")["global_step"] < STEPS
+    runs = [begin(again, folder), begin(command, folder)]
     for process in runs:
         _, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == 0, err

@@ -20,7 +20,9 @@ def run(tmp_path_factory):
     make_pairs(folder / "val", ivf=1, mff=1, mef=1)
     config = overlay(folder, folder / "train", folder / "val")
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-    options = ["--trainer.devices=2", f"--trainer.max_steps={STEPS}", "--exp.auto_resume=true"]
+    # A single pair to validate on: the second process has none.
+    nothing = ["--data.init_args.val.mff=[]", "--data.init_args.val.mef=[]"]
+    options = [*nothing, "--trainer.devices=2", f"--trainer.max_steps={STEPS}", "--exp.auto_resume=true"]
     command = [sys.executable, "-m", "fusion_lab.cli.main", "fit", "--config", str(config), *options]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, timeout=200, check=False
