@@ -22,18 +22,26 @@ class Ablation:
         metrics: The columns of the table; losses and scores of the validation unless given.
         output: The folder of the table.
         command: What the user typed.
+        failures: Trials that are known to have failed.
 
     Raises:
         FusionLabError: The result of a finished trial is broken.
     """
 
-    def __init__(self, trials: Sequence[Trial], metrics: Sequence[str] | None, output: Path, command: str) -> None:
+    def __init__(
+        self,
+        trials: Sequence[Trial],
+        metrics: Sequence[str] | None,
+        output: Path,
+        command: str,
+        failures: Sequence[Failure] = (),
+    ) -> None:
         self._trials = trials
         self._metrics = metrics
         self._output = output
         self._command = command
         self._results: dict[Trial, Result] = {trial: trial.result() for trial in trials if trial.finished}
-        self._failures: list[Failure] = []
+        self._failures = list(failures)
 
     def run(self, jobs: int) -> None:
         """Run what is not finished, so many at a time; the table is written anew after each trial."""
@@ -52,7 +60,7 @@ class Ablation:
             bar = progress.add_task("", total=len(self._trials), completed=len(self._results))
 
             def announce(running: list[Trial]) -> None:
-                progress.update(bar, description=", ".join(f"{trial.name} seed {trial.seed}" for trial in running))
+                progress.update(bar, description=", ".join(f"{trial.title} seed {trial.seed}" for trial in running))
 
             with closing(run_trials(waiting, jobs, announce)) as ended:
                 for trial, failure in ended:
@@ -88,10 +96,10 @@ class Ablation:
     def _write(self) -> "ComparisonTable":
         from fusion_lab.reporting.tables import comparison_table, markdown, write_csv
 
-        runs: dict[str, list[dict[str, float]]] = {trial.name: [] for trial in self._trials}
+        runs: dict[str, list[dict[str, float]]] = {trial.title: [] for trial in self._trials}
         for trial in self._trials:
             if trial in self._results:
-                runs[trial.name].append(self._results[trial].metrics)
+                runs[trial.title].append(self._results[trial].metrics)
         table = comparison_table(runs, len({trial.seed for trial in self._trials}), self._metrics)
         with atomic_path(self._output / "table.md") as temporary:
             temporary.write_text("\n".join([markdown(table), *self._footer()]) + "\n", encoding="utf-8")
@@ -100,14 +108,14 @@ class Ablation:
 
     def _footer(self) -> list[str]:
         """Tell, in paragraphs and lists of Markdown, how the table was made and what it lacks."""
-        seeds = sorted({trial.seed for trial in self._trials})
+        seeds = sorted({trial.seed for trial in self._trials if trial.seed is not None})
         environments = [trial.environment() for trial in self._results]
         lines = [
             "The mean of each metric over the seeds ± its sample standard deviation; the best mean of a column is "
             "bold. A number in brackets tells how many seeds went in where some are missing.",
             "",
             f"- Command: `{self._command}`",
-            f"- Seeds: {_listed(seeds)}",
+            f"- Seeds: {_listed(seeds) or 'that of the configuration'}",
             f"- Steps: {_listed(result.steps for result in self._results.values())}",
             f"- torch: {_listed(made.get('packages', {}).get('torch') for made in environments)}",
             f"- Commit: {_listed(made.get('commit') for made in environments)}",
@@ -120,7 +128,7 @@ class Ablation:
         return [
             f"Failed and not in the table: {len(self._failures)} of {len(self._trials)} trials.",
             "",
-            *(f"- {f.trial.name}, seed {f.trial.seed}: {f.reason} (log: {f.trial.log})" for f in self._failures),
+            *(f"- {f.trial.title}, seed {f.trial.seed}: {f.reason} (log: {f.trial.log})" for f in self._failures),
         ]
 
 

@@ -1,5 +1,6 @@
 """Running many trainings, some at a time, each in a process of its own."""
 
+import ctypes
 import json
 import os
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,15 +41,22 @@ class Trial:
 
     Attributes:
         name: The ``exp.name`` of the experiment.
-        seed: The seed.
+        seed: The seed; None for that of the configuration.
         output: The folder of all runs with this seed.
         options: What to give to ``fusion-lab fit``, besides seed and output.
+        row: What the run is called in tables, the name unless given.
     """
 
     name: str
-    seed: int
+    seed: int | None
     output: Path
     options: tuple[str, ...]
+    row: str = ""
+
+    @property
+    def title(self) -> str:
+        """What the run is called in tables, the same for all seeds."""
+        return self.row or self.name
 
     @property
     def run(self) -> Path:
@@ -73,7 +81,8 @@ class Trial:
     @property
     def command(self) -> list[str]:
         """The command that starts the run, or goes on with it."""
-        own = (f"--exp.seed={self.seed}", f"--exp.output={self.output}")
+        seed = () if self.seed is None else (f"--exp.seed={self.seed}",)
+        own = (*seed, f"--exp.output={self.output}")
         return [*COMMAND, *self.options, *own, *(("--ckpt_path", "last") if self.begun else ())]
 
     def result(self) -> Result:
@@ -106,7 +115,11 @@ class Failure:
 
 
 def run_trials(
-    trials: Sequence[Trial], jobs: int, announce: Callable[[list[Trial]], None]
+    trials: Iterable[Trial],
+    jobs: int,
+    announce: Callable[[list[Trial]], None],
+    should_stop: Callable[[Trial], bool] = lambda trial: False,
+    gpus: int = 0,
 ) -> Generator[tuple[Trial, Failure | None], None, None]:
     """Run trials in their order and yield each as it ends, with what went wrong if something did.
 
@@ -114,28 +127,41 @@ def run_trials(
     save themselves; a second Ctrl-C kills them.
 
     Args:
-        trials: What to run.
+        trials: What to run; the next one is asked for when there is room for it.
         jobs: How many to run at a time, at least 1.
         announce: Is told which trials are running whenever one begins or ends.
+        should_stop: Is asked again and again whether a running trial should end early, by Ctrl-C.
+        gpus: How many GPUs there are; each trial then sees one of its own, as long as there are no more jobs.
     """
-    waiting, running = deque(trials), dict[Trial, subprocess.Popen[bytes]]()
+    waiting, running = iter(trials), dict[Trial, subprocess.Popen[bytes]]()
+    free = deque(range(max(gpus, jobs)))
+    places: dict[Trial, int] = {}
+    more = True
     try:
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                trial = waiting.popleft()
-                running[trial] = _start(trial)
+        while more or running:
+            while more and len(running) < jobs:
+                if (trial := next(waiting, None)) is None:
+                    more = False
+                    break
+                places[trial] = free.popleft()
+                running[trial] = _start(trial, places[trial] % gpus if gpus else None)
                 announce(list(running))
-            for trial in [trial for trial, process in running.items() if process.poll() is not None]:
-                code = running.pop(trial).returncode
-                announce(list(running))
-                yield trial, _failure(trial, code)
+            for trial, process in list(running.items()):
+                if process.poll() is not None:
+                    del running[trial]
+                    free.append(places.pop(trial))
+                    announce(list(running))
+                    yield trial, _failure(trial, process.returncode)
+                elif should_stop(trial):
+                    _signal([process], signal.SIGINT)
             time.sleep(_PAUSE)
     finally:
         _stop(list(running.values()))
 
 
-def _start(trial: Trial) -> "subprocess.Popen[bytes]":
+def _start(trial: Trial, gpu: int | None) -> "subprocess.Popen[bytes]":
     make_folder(trial.output)
+    environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
     with trial.log.open("ab") as log:
         # In a session of its own: Ctrl-C in the terminal would reach it a second time, and so stop it at once.
         return subprocess.Popen(
@@ -143,14 +169,21 @@ def _start(trial: Trial) -> "subprocess.Popen[bytes]":
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            env=environment,
             start_new_session=True,
-            preexec_fn=_listen_to_ctrl_c,
+            preexec_fn=_listen,
         )
 
 
-def _listen_to_ctrl_c() -> None:
-    """Hear it even where a shell has started all of this in the background, for which it makes Ctrl-C ignored."""
+def _listen() -> None:
+    """Hear Ctrl-C even where a shell has started all of this in the background, for which it makes it ignored.
+
+    And be asked to make room where this process dies without a word: nobody would know of a trial that outlives it.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    with suppress(OSError, AttributeError):
+        # Linux alone has it: 1 is PR_SET_PDEATHSIG.
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
 def _failure(trial: Trial, code: int) -> Failure | None:

@@ -1,0 +1,244 @@
+"""``fusion-lab sweep``: what is run with which values, what is not run again, what ends early, and the table."""
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from fusion_lab.cli import trials
+from fusion_lab.cli.compose import compose
+from fusion_lab.cli.main import main
+from fusion_lab.cli.search import Listed
+from fusion_lab.cli.sweep_file import read_sweep
+from fusion_lab.errors import FusionLabError
+
+REPOSITORY = Path(__file__).parents[2]
+SWEEPS = sorted((REPOSITORY / "experiments" / "sweeps").glob("*.yaml"))
+
+# Stands for `fusion-lab fit`: its loss follows from what it is given.
+STAND_IN = """
+import json, os, pathlib, sys, time
+options = dict(a[2:].split("=", 1) for a in sys.argv[1:] if a.startswith("--") and "=" in a)
+run = pathlib.Path(options["exp.output"], options["exp.name"])
+(run / "log").mkdir(parents=True, exist_ok=True)
+with open("order.txt", "a") as file:
+    print(run.name, sys.argv[1:], os.environ.get("CUDA_VISIBLE_DEVICES"), file=file)
+if options.get("crash") == "true" and not os.path.exists("mended"):
+    sys.exit("out of luck")
+loss = abs(float(options.get("x", 0)) - 3) + int(options.get("exp.seed", 0)) / 10
+with open(run / "log" / "metrics.csv", "w") as file:
+    print("step,val/loss", file=file, flush=True)
+    for step in range(int(options.get("steps", 2))):
+        print(f"{step},{loss + 1 / (step + 1)}", file=file, flush=True)
+        time.sleep(float(options.get("pause", 0)))
+(run / "result.json").write_text(json.dumps({"steps": 2, "metrics": {"val/loss": loss}}))
+"""
+SWEEP = {
+    "program": "fusion-lab",
+    "command": ["${env}", "fusion-lab", "fit", "--config=a.yaml", "${args}", "--exp.output=${oc.env:WANDB_RUN_ID}"],
+    "metric": {"name": "val/loss", "goal": "minimize"},
+    "method": "grid",
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    (tmp_path / "fit.py").write_text(STAND_IN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(trials, "COMMAND", (sys.executable, str(tmp_path / "fit.py")))
+    return tmp_path
+
+
+def write(place, parameters, **keys):
+    path = place / "one.yaml"
+    path.write_text(yaml.safe_dump({**SWEEP, "parameters": parameters, **keys}, sort_keys=False))
+    return path
+
+
+def sweep(path, *arguments):
+    return main(["sweep", str(path), "-o", "out", *map(str, arguments)])
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def ran(place):
+    return (place / "order.txt").read_text().splitlines()
+
+
+GRID = {"x": {"values": [1, 2.5]}, "exp.seed": {"values": [0, 1]}, "config.data": {"value": "b.yaml"}}
+
+
+def test_grid_is_run_whole_and_compared_over_seeds(place):
+    assert sweep(write(place, GRID)) == 0
+    first, *others = ran(place)
+    assert first.startswith("0000 ")
+    assert "'--config=a.yaml', '--x=1', '--config.data=b.yaml', '--exp.output=${oc.env:WANDB_RUN_ID}'" in first
+    assert [line[:4] for line in others] == ["0001", "0002", "0003"]
+    told = rows(place / "out" / "table.csv")
+    assert [(row["experiment"], row["seeds"]) for row in told] == [("x=1", "2"), ("x=2.5", "2")]
+    assert [float(row["mean"]) for row in told] == pytest.approx([2.05, 0.55])
+    runs = rows(place / "out" / "runs.csv")
+    assert [(run["x"], run["exp.seed"], run["state"]) for run in runs] == [
+        ("1", "0", "finished"), ("1", "1", "finished"), ("2.5", "0", "finished"), ("2.5", "1", "finished"),
+    ]  # fmt: skip
+
+
+def test_it_goes_on_only_when_it_is_told_to(place, capsys):
+    path = write(place, GRID)
+    assert sweep(path) == 0
+    assert sweep(path) == 2
+    assert "out holds a sweep: go on with --resume" in capsys.readouterr().err
+    assert sweep(path, "--resume") == 0
+    assert len(ran(place)) == 4
+    write(place, {**GRID, "y": {"value": 1}})
+    assert sweep(path, "--resume") == 2
+    assert "was begun with another file" in capsys.readouterr().err
+
+
+def test_a_crash_is_recorded_and_tried_again(place, capsys):
+    path = write(place, {**GRID, "crash": {"values": [False, True]}, "exp.seed": {"value": 0}})
+    assert sweep(path) == 1
+    assert "out of luck" in capsys.readouterr().err
+    states = [run["state"] for run in rows(place / "out" / "runs.csv")]
+    assert states == ["finished", "failed"] * 2
+    assert "Failed and not in the table: 2 of 4" in (place / "out" / "table.md").read_text()
+    (place / "mended").touch()
+    assert sweep(path, "--resume") == 0
+    assert len(ran(place)) == 6
+    assert all(run["state"] == "finished" for run in rows(place / "out" / "runs.csv"))
+
+
+def test_each_run_has_a_gpu_of_its_own(place):
+    assert sweep(write(place, {"x": {"values": [1, 2, 3, 4]}, "pause": {"value": 0.2}}), "--gpus", 2) == 0
+    assert {line.split()[-1] for line in ran(place)} == {"0", "1"}
+
+
+def test_killed_in_the_middle_it_ends_with_the_same_table(place):
+    path = write(place, {"x": {"values": [1, 2, 3, 4]}, "exp.seed": {"values": [0, 1]}, "pause": {"value": 0.1}})
+    assert sweep(path) == 0
+    whole = (place / "out" / "table.csv").read_bytes()
+    program = (
+        f"import sys; from fusion_lab.cli import trials; trials.COMMAND = (sys.executable, {str(place / 'fit.py')!r});"
+        f"from fusion_lab.cli.main import main; sys.exit(main(['sweep', {str(path)!r}, '-o', 'killed', '--resume']))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    process = subprocess.Popen([sys.executable, "-c", program], cwd=place, env=environment, stderr=subprocess.DEVNULL)
+    while not (place / "killed" / "0003" / "log").is_dir():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert main(["sweep", str(path), "-o", "killed", "--resume"]) == 0
+    assert (place / "killed" / "table.csv").read_bytes() == whole
+    begun = [line[:4] for line in ran(place)[8:]]
+    assert sorted(set(begun)) == [f"000{n}" for n in range(8)]
+    # The one that was running, or the one after it, may have been begun twice.
+    assert len(begun) <= 9
+
+
+BAYES = {"x": {"distribution": "uniform", "min": 0, "max": 10}}
+
+
+def test_bayesian_search_finds_the_minimum_and_remembers(place):
+    path = write(place, BAYES, method="bayes", run_cap=25)
+    assert sweep(path) == 0
+    runs = rows(place / "out" / "runs.csv")
+    assert min(abs(float(run["x"]) - 3) for run in runs) < 0.3
+    # Later ones are nearer than earlier ones.
+    apart = [abs(float(run["x"]) - 3) for run in runs]
+    assert np.mean(apart[15:]) < np.mean(apart[:10])
+    assert sweep(path, "--resume") == 0
+    assert len(ran(place)) == 25
+    assert rows(place / "out" / "runs.csv") == runs
+
+
+def test_bad_runs_end_early_and_stay_out_of_the_table(place):
+    parameters = {"x": {"values": [3, 3, 9, 3, 9, 9]}, "steps": {"value": 30}, "pause": {"value": 0.03}}
+    early = {"type": "hyperband", "min_iter": 3, "eta": 2}
+    path = write(place, parameters, early_terminate=early)
+    assert sweep(path) == 0
+    runs = rows(place / "out" / "runs.csv")
+    states = {run["run"]: run["state"] for run in runs}
+    ended = [run for run in runs if run["state"] == "ended early"]
+    assert ended
+    assert all(run["x"] == "9" for run in ended)
+    assert set(states.values()) == {"finished", "ended early"}
+    count = len(ran(place))
+    assert sweep(path, "--resume") == 0
+    assert len(ran(place)) == count
+
+
+def test_numbers_are_drawn_as_described(tmp_path):
+    parameters = {
+        "a": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
+        "b": {"min": 1, "max": 4},
+        "c": {"min": 0.0, "max": 1.0},
+        "d": {"distribution": "q_uniform", "min": 0, "max": 1, "q": 0.25},
+        "e": {"values": ["u", "v"], "probabilities": [0.0, 1.0]},
+        "f": {"distribution": "normal", "mu": 5, "sigma": 0.1},
+    }
+    file = read_sweep(write(tmp_path, parameters, method="random", run_cap=400))
+    drawn = list(Listed(file))
+    assert drawn == list(Listed(file)) != list(Listed(file, seed=1))
+    assert {values["b"] for values in drawn} == {1, 2, 3, 4}
+    assert {values["d"] for values in drawn} == {0, 0.25, 0.5, 0.75, 1}
+    assert {values["e"] for values in drawn} == {"v"}
+    assert np.mean([math.log10(values["a"]) for values in drawn]) == pytest.approx(-3, abs=0.1)
+    assert np.mean([values["c"] for values in drawn]) == pytest.approx(0.5, abs=0.05)
+    assert np.mean([values["f"] for values in drawn]) == pytest.approx(5, abs=0.03)
+
+
+@pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
+def test_every_sweep_is_one_and_its_configurations_exist(file, monkeypatch):
+    monkeypatch.chdir(REPOSITORY)
+    found = read_sweep(file)
+    for values in Listed(found) if found.method == "grid" else [{}]:
+        words = [*found.before, *(f"--{name}={value}" for name, value in values.items()), *found.after]
+        configs = [Path(word.partition("=")[2]) for word in words if word.startswith("--config")]
+        assert "class_path" in compose(configs)["model"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "told"),
+    [
+        ({"method": "guess"}, "`method` in .* should be grid, random or bayes"),
+        ({"metod": 1}, "unknown key `metod`"),
+        ({"parameters": {}}, "should name what is varied"),
+        ({"parameters": {"x": 3}}, r"`parameters.x` in .* should be a dictionary"),
+        ({"parameters": {"x": {"values": []}}}, "should list one value or more"),
+        ({"parameters": {"x": {"parameters": {}}}}, "is nested: write its members with dots"),
+        ({"parameters": {"x": {"min": 1}}}, "should have the numbers max, min"),
+        ({"parameters": {"x": {"min": 2, "max": 1}}, "method": "random", "run_cap": 1}, "`min` should be below `max`"),
+        ({"parameters": {"x": {"min": 0, "max": 1}}}, "A grid has no end where `x` is drawn"),
+        ({"method": "random"}, "would never end: set `run_cap`"),
+        ({"method": "bayes", "metric": {}}, "name what by"),
+        ({"command": ["python", "train.py"]}, r"should run `fusion-lab fit` and hold \$\{args\}"),
+        ({"early_terminate": {"type": "median"}}, "should have `type: hyperband`"),
+        ({"parameters": {"x": {"distribution": "beta"}}}, "has the distribution `beta`: choose one of"),
+    ],
+)
+def test_mistakes_are_told(tmp_path, keys, told):
+    path = write(tmp_path, GRID)
+    path.write_text(yaml.safe_dump({**yaml.safe_load(path.read_text()), **keys}))
+    with pytest.raises(FusionLabError, match=told):
+        read_sweep(path)
+
+
+def test_a_missing_file_and_an_experiment_are_told(tmp_path):
+    with pytest.raises(FusionLabError, match="does not exist"):
+        read_sweep(tmp_path / "none.yaml")
+    (tmp_path / "other.yaml").write_text(json.dumps({"exp": {}}))
+    with pytest.raises(FusionLabError, match="is no sweep: it needs the keys"):
+        read_sweep(tmp_path / "other.yaml")
