@@ -18,12 +18,13 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "seal": {"errors"},
+    "public": GROUND,
     **dict.fromkeys(PARTS, GROUND),
     "inference": GROUND | {"networks", "data"},
     "modules": GROUND | PARTS | {"inference"},
-    "callbacks": GROUND | PARTS | {"inference", "modules", "reporting"},
+    "callbacks": GROUND | PARTS | {"inference", "modules", "public", "reporting"},
     "reporting": GROUND | {"metrics"},
-    "cli": GROUND | PARTS | {"modules", "callbacks", "inference", "reporting"},
+    "cli": GROUND | PARTS | {"public", "modules", "callbacks", "inference", "reporting"},
 }
 KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "data/datamodules.py")
 LINES = 350

@@ -4,6 +4,7 @@ from fusion_lab.callbacks.alternating_freeze import AlternatingFreeze
 from fusion_lab.callbacks.checkpoint_files import CheckpointFiles
 from fusion_lab.callbacks.checkpoints import BestCheckpoint, Checkpoints
 from fusion_lab.callbacks.compile import Compile
+from fusion_lab.callbacks.data_manifest import DataManifest
 from fusion_lab.callbacks.fused_pictures import FusedPictures
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
 from fusion_lab.callbacks.history import HistoryLogger, KeepHistory
@@ -20,6 +21,7 @@ __all__ = [
     "CheckpointFiles",
     "Checkpoints",
     "Compile",
+    "DataManifest",
     "FusedPictures",
     "GradientConflict",
     "HistoryLogger",

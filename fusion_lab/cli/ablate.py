@@ -3,6 +3,7 @@
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.ablation import Ablation
 from fusion_lab.cli.compose import compose
+from fusion_lab.cli.search import Listed
+from fusion_lab.cli.sweep import SEED
+from fusion_lab.cli.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.cli.trials import Trial, ending_like_ctrl_c
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
@@ -31,7 +35,11 @@ def main(argv: list[str]) -> int:
     if taken := [option for option in overrides if option.partition("=")[0] in _OUR_OWN]:
         raise FusionLabError(f"`ablate` itself gives {taken[0].partition('=')[0]} to each trial: leave it out.")
     trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output, scored=not args.metrics)
-    ablation = Ablation(trials, args.metrics, args.output, shlex.join(["fusion-lab", "ablate", *argv]))
+    rows = list(dict.fromkeys(trial.title for trial in trials))
+    if args.against and args.against not in rows:
+        raise FusionLabError(f"There is no experiment '{args.against}' to compare with: there are {', '.join(rows)}.")
+    command = shlex.join(["fusion-lab", "ablate", *argv])
+    ablation = Ablation(trials, args.metrics, args.output, command, against=args.against)
     try:
         with ending_like_ctrl_c():
             ablation.run(args.jobs)
@@ -50,13 +58,22 @@ def _parser() -> ArgumentParser:
         exit_on_error=False,
         allow_abbrev=False,
     )
-    parser.add_argument("experiments", type=Path, nargs="+", metavar="EXPERIMENT", help="configurations to compare")
+    parser.add_argument(
+        "experiments",
+        type=Path,
+        nargs="+",
+        metavar="EXPERIMENT",
+        help="configurations to compare, or sweeps whose grids name them",
+    )
     parser.add_argument(
         "--with", type=Path, nargs="+", default=[], metavar="CONFIG", help="configurations to lay over each of them"
     )
     parser.add_argument("--seeds", type=PositiveInt, default=3, metavar="N", help="runs of each, with the seeds 0..N-1")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the runs and the table"
+    )
+    parser.add_argument(
+        "--against", metavar="NAME", help="experiment that the others are compared with (that with all switches on)"
     )
     parser.add_argument(
         "--jobs", type=PositiveInt, default=1, metavar="N", help="runs at a time; they share cores and memory"
@@ -83,34 +100,71 @@ def _plan(
 
     Where they are to be ``scored`` on validation pairs, all need some.
     """
-    files: dict[str, Path] = {}
+    files: dict[str, tuple[Path, ...]] = {}
     made_with: dict[str, str] = {}
-    for file in experiments:
-        config = compose([file, *layers])
-        shared_keys = config.get("exp")
+    switches: dict[str, tuple[tuple[str, bool], ...]] = {}
+    for several in (configs for file in experiments for configs in _configurations(file)):
+        config = compose([*several, *layers])
+        file = several[0]
+        shared_keys = config.get("exp") or {}
         name = str(shared_keys.get("name", "")) if isinstance(shared_keys, dict) else ""
         if not name or Path(name).name != name or "$" in name:
             raise FusionLabError(f"The experiment {file} should have a plain `exp.name`. Found '{name}'.")
         if name in files:
-            raise FusionLabError(f"{files[name]} and {file} have the same `exp.name`, {name}: rename one of them.")
+            raise FusionLabError(f"{files[name][0]} and {file} have the same `exp.name`, {name}: rename one of them.")
         if scored and not (_validation_pairs(config) or any("init_args.val" in option for option in overrides)):
             raise FusionLabError(
                 f"The experiment {file} validates nothing, so that there is nothing to compare: lay data with `val` "
                 "over it, such as --with configs/data/embedded.yaml, or name other --metrics."
             )
-        files[name] = file
+        files[name] = several
+        switches[name] = tuple((shared_keys.get("switches") or {}).items())
         made_with[name] = yaml.safe_dump({"overrides": list(overrides), "config": config}, sort_keys=False)
     shared = [text for layer in layers for text in ("-c", str(layer))]
     trials = [
-        Trial(name, seed, output / f"seed{seed}", ("-c", str(file), *shared, *overrides))
+        Trial(
+            name,
+            seed,
+            output / f"seed{seed}",
+            (*(text for file in several for text in ("-c", str(file))), *shared, *overrides),
+            switches=switches[name],
+        )
         for seed in range(seeds)
-        for name, file in files.items()
+        for name, several in files.items()
     ]
     _refuse_a_mixture(trials, made_with, output)
     for name, text in made_with.items():
         with atomic_path(make_folder(output) / f"{name}.yaml") as temporary:
             temporary.write_text(text, encoding="utf-8")
     return trials
+
+
+def _configurations(file: Path) -> list[tuple[Path, ...]]:
+    """Give the configurations of an experiment, or of each in the grid of a sweep; seeds are ours to give.
+
+    Raises:
+        FusionLabError: The sweep varies more than configurations.
+    """
+    # What is no YAML, or missing, is told where it is composed.
+    with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
+        if is_sweep(yaml.safe_load(file.read_text(encoding="utf-8"))):
+            return _grid(read_sweep(file))
+    return [(file,)]
+
+
+def _grid(sweep: SweepFile) -> list[tuple[Path, ...]]:
+    others = [one.name for one in sweep.parameters if one.name.partition(".")[0] != "config" and one.name != SEED]
+    if sweep.method != "grid" or others:
+        what = f"varies `{others[0]}`" if others else f"is a {sweep.method} search"
+        raise FusionLabError(
+            f"The sweep {sweep.path} {what}, but `ablate` compares configurations: run it by `fusion-lab sweep`."
+        )
+    grid = []
+    for values in Listed(sweep):
+        given = [f"--{name}={value}" for name, value in values.items() if name != SEED]
+        words = [word.partition("=") for word in (*sweep.before, *given, *sweep.after)]
+        grid.append(tuple(Path(value) for key, _, value in words if key.startswith("--config")))
+    return list(dict.fromkeys(grid))
 
 
 def _validation_pairs(config: dict[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
@@ -47,6 +47,7 @@ class Experiment:
         seed: Seed of the weights, the order of the data and all noise.
         ema_decay: Decay of the averaged weights in each step.
         best: The loss or score of validation by which the best checkpoint is kept.
+        switches: What is on and off in an ablation, for the check marks of its table and the tags of W&B.
         auto_resume: Let ``fit`` go on where a run with this name has begun, as ``--ckpt_path last`` does.
     """
 
@@ -57,6 +58,7 @@ class Experiment:
     ema_decay: float = 0.999
     best: str = "val/loss"
     auto_resume: bool = False
+    switches: dict[str, bool] = field(default_factory=dict)
 
 
 class _Parser(LightningArgumentParser):

@@ -45,6 +45,7 @@ class Trial:
         output: The folder of all runs with this seed.
         options: What to give to ``fusion-lab fit``, besides seed and output.
         row: What the run is called in tables, the name unless given.
+        switches: What is on and what is off in the experiment, as it says itself.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Trial:
     output: Path
     options: tuple[str, ...]
     row: str = ""
+    switches: tuple[tuple[str, bool], ...] = ()
 
     @property
     def title(self) -> str:

@@ -13,15 +13,12 @@ from scipy.stats import rankdata, wilcoxon
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
-from fusion_lab.reporting.tables import decimals_of
+from fusion_lab.reporting.tables import LATEX, decimals_of
 
 Rows = Mapping[str, Mapping[str, float]]
 """The scores of each image by the label of the metric, by the name of the image."""
 
 SIGNIFICANT = 0.05
-_LATEX = str.maketrans(
-    {c: rf"\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "\\": r"\textbackslash{}", "^": r"\^{}"}
-)
 
 
 @dataclass(frozen=True)
@@ -155,7 +152,7 @@ def markdown(table: MethodTable) -> str:
 def latex(table: MethodTable) -> str:
     """Write the table in LaTeX for the package booktabs: the best bold, the second underlined."""
     arrows = [r"$\uparrow$" if up else r"$\downarrow$" for up in table.higher_is_better]
-    heads = [f"{label.translate(_LATEX)} {arrow}" for label, arrow in zip(table.labels, arrows, strict=True)]
+    heads = [f"{label.translate(LATEX)} {arrow}" for label, arrow in zip(table.labels, arrows, strict=True)]
     styles = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
     rows = []
     for row, method in enumerate(table.methods):
@@ -164,7 +161,7 @@ def latex(table: MethodTable) -> str:
             text = table.text(row, column).replace("±", r"$\pm$")
             star = "$^*$" if table.differs(row, column) else ""
             cells.append(styles[table.mark(row, column)].format(text) + star)
-        rows.append(" & ".join([method.translate(_LATEX), *cells, f"{table.average_places[row]:.2f}"]) + r" \\")
+        rows.append(" & ".join([method.translate(LATEX), *cells, f"{table.average_places[row]:.2f}"]) + r" \\")
     return "\n".join(
         [
             f"% {_caption(table)}",

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -17,6 +17,11 @@ from fusion_lab.metrics import FusionMetric
 
 Results = Mapping[str, Sequence[Mapping[str, float]]]
 """For each experiment, in the order of the rows, the metrics of each of its seeds that has ended."""
+
+LATEX = str.maketrans(
+    {c: rf"\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "\\": r"\textbackslash{}", "^": r"\^{}"}
+)
+"""Characters that LaTeX reads as commands."""
 
 _NOTHING = "–"
 _DIGITS = 4
@@ -81,11 +86,13 @@ class ComparisonTable:
         experiments: The names of the rows.
         columns: The metrics.
         seeds: How many seeds were asked for; a cell with fewer tells how many it has.
+        switches: What is ablated, and for each row whether it is on; None where the experiment does not say.
     """
 
     experiments: list[str]
     columns: list[Column]
     seeds: int
+    switches: dict[str, list[bool | None]] = field(default_factory=dict)
 
     def text(self, column: Column, row: int) -> str:
         """Write one cell, such as ``0.5123 ± 0.0042 (2)``."""
@@ -95,6 +102,11 @@ class ComparisonTable:
         deviation = "" if cell.deviation is None else f" ± {cell.deviation:.{column.decimals}f}"
         fewer = f" ({cell.seeds})" if cell.seeds < self.seeds else ""
         return f"{cell.mean:.{column.decimals}f}{deviation}{fewer}"
+
+    def marks(self, row: int, on: str = "✓") -> list[str]:
+        """Give a check mark for each switch that is on in a row, and nothing for those that are off."""
+        told = [states[row] for states in self.switches.values()]
+        return [on if state else "" if state is False else _NOTHING for state in told]
 
 
 def decimals_of(means: Sequence[float]) -> int:
@@ -123,7 +135,12 @@ def summary(values: Sequence[float]) -> Cell:
     return Cell(mean, math.sqrt(squares / (len(values) - 1)) if len(values) > 1 else None, len(values))
 
 
-def comparison_table(results: Results, seeds: int, metrics: Sequence[str] | None = None) -> ComparisonTable:
+def comparison_table(
+    results: Results,
+    seeds: int,
+    metrics: Sequence[str] | None = None,
+    switches: Mapping[str, Mapping[str, bool]] | None = None,
+) -> ComparisonTable:
     """Average the metrics of every experiment over its seeds.
 
     Args:
@@ -131,6 +148,7 @@ def comparison_table(results: Results, seeds: int, metrics: Sequence[str] | None
         seeds: How many seeds were asked for, at least 1.
         metrics: The columns; unless given, ``val/loss``, then the loss and the scores of each task: all ``val/...``
             that every result has.
+        switches: What is on and what is off in each experiment, if that is known.
 
     Raises:
         FusionLabError: No result has one of the ``metrics``, or there is no ``val/...`` that all have.
@@ -149,16 +167,48 @@ def comparison_table(results: Results, seeds: int, metrics: Sequence[str] | None
     for metric in chosen:
         values = [[run[metric] for run in each if metric in run] for each in results.values()]
         columns.append(Column(metric, [summary(each) if each else None for each in values]))
-    return ComparisonTable(list(results), columns, seeds)
+    known = switches or {}
+    named = dict.fromkeys(name for each in results for name in known.get(each, {}))
+    return ComparisonTable(
+        list(results), columns, seeds, {name: [known.get(each, {}).get(name) for each in results] for name in named}
+    )
 
 
 def markdown(table: ComparisonTable) -> str:
     """Write the table in Markdown, the best mean of each column bold."""
-    rows = [["experiment", *(column.heading for column in table.columns)], ["---", *("---:" for _ in table.columns)]]
+    rows = [
+        ["experiment", *table.switches, *(column.heading for column in table.columns)],
+        ["---", *(":---:" for _ in table.switches), *("---:" for _ in table.columns)],
+    ]
     for n, experiment in enumerate(table.experiments):
         texts = [(table.text(column, n), n in column.best) for column in table.columns]
-        rows.append([experiment, *(f"**{text}**" if best else text for text, best in texts)])
+        rows.append([experiment, *table.marks(n), *(f"**{text}**" if best else text for text, best in texts)])
     return "".join(f"| {' | '.join(map(_in_markdown, row))} |\n" for row in rows)
+
+
+def latex(table: ComparisonTable) -> str:
+    """Write the table in LaTeX for the packages booktabs and amssymb, the best mean of each column bold."""
+    arrows = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}
+    heads = [column.metric.translate(LATEX) + arrows[higher_is_better(column.metric)] for column in table.columns]
+    rows = []
+    for n, experiment in enumerate(table.experiments):
+        texts = [(table.text(column, n).replace("±", r"$\pm$"), n in column.best) for column in table.columns]
+        cells = [rf"\textbf{{{text}}}" if best else text for text, best in texts]
+        marks = table.marks(n, r"\checkmark")
+        rows.append(" & ".join([experiment.translate(LATEX), *marks, *cells]) + r" \\")
+    switches = [name.translate(LATEX) for name in table.switches]
+    return "\n".join(
+        [
+            rf"\begin{{tabular}}{{l{'c' * len(switches)}{'r' * len(heads)}}}",
+            r"\toprule",
+            " & ".join(["experiment", *switches, *heads]) + r" \\",
+            r"\midrule",
+            *rows,
+            r"\bottomrule",
+            r"\end{tabular}",
+            "",
+        ]
+    )
 
 
 def write_csv(path: Path, table: ComparisonTable) -> None:
@@ -181,11 +231,15 @@ def terminal_tables(table: ComparisonTable) -> list[Table]:
     tables = []
     for group, columns in groups.items():
         shown = Table("experiment", title=group)
+        for switch in table.switches:
+            shown.add_column(switch, justify="center")
         for column in columns:
             shown.add_column(column.heading.rpartition("/")[2], justify="right")
         for n, experiment in enumerate(table.experiments):
             texts = [(table.text(column, n), n in column.best) for column in columns]
-            shown.add_row(escape(experiment), *(f"[bold]{text}[/bold]" if best else text for text, best in texts))
+            shown.add_row(
+                escape(experiment), *table.marks(n), *(f"[bold]{text}[/bold]" if best else text for text, best in texts)
+            )
         tables.append(shown)
     return tables
 

@@ -254,3 +254,45 @@ def test_real_trainings(tmp_path, monkeypatch):
     path.unlink()
     assert main([*command, "--", "--trainer.enable_model_summary=false"]) == 0
     assert validated() == pytest.approx(scores)
+
+
+def test_switches_differences_and_sources(ablate, experiment, tmp_path, capsys):
+    whole = experiment("whole", exp={"name": "whole", "switches": {"TI": True, "TA": True}})
+    minus = experiment("minus", exp={"name": "minus", "switches": {"TI": True, "TA": False}}, metrics={"val/loss": 4.0})
+    assert ablate(minus, whole, "--metrics", "val/loss") == 0
+    out = tmp_path / "out"
+    text = (out / "table.md").read_text()
+    assert "| experiment | TA | TI | val/loss ↓ |" in text
+    assert "| minus |  | ✓ | 5.667" in text
+    # The whole one has all switches on.
+    assert "| against whole | val/loss |" in text
+    assert "| minus | **+2.000 [+2.000, +2.000]** |" in text
+    assert r"whole & \checkmark & \checkmark & \textbf{3.667 $\pm$ 2.082} \\" in (out / "table.tex").read_text()
+    assert (out / "differences.png").stat().st_size > 1000
+    with (out / "sources.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert {(row["experiment"], row["seed"], row["run"]) for row in rows} == {
+        (name, str(seed), f"out/seed{seed}/{name}") for name in ("whole", "minus") for seed in range(3)
+    }
+    assert "differences, seed by seed" in capsys.readouterr().out
+
+
+def test_a_sweep_names_the_experiments(ablate, experiment, tmp_path, capsys):
+    first, second = experiment("first"), experiment("second")
+    sweep = tmp_path / "sweep.yaml"
+    content = {
+        "method": "grid",
+        "command": ["fusion-lab", "fit", "${args}"],
+        "parameters": {"config.one": {"values": [str(first), str(second)]}, "exp.seed": {"values": [0, 1]}},
+    }
+    sweep.write_text(yaml.safe_dump(content))
+    assert ablate(sweep, "--seeds", 1) == 0
+    assert ran(tmp_path) == ["seed0/first", "seed0/second"]
+    sweep.write_text(yaml.safe_dump({**content, "parameters": {"x": {"values": [1, 2]}}}))
+    assert ablate(sweep, "--seeds", 1) == 2
+    assert "varies `x`, but `ablate` compares configurations" in capsys.readouterr().err
+
+
+def test_against_must_be_one_of_them(ablate, experiment, capsys):
+    assert ablate(experiment("first"), "--against", "other") == 2
+    assert "There is no experiment 'other' to compare with: there are first." in capsys.readouterr().err

@@ -42,7 +42,7 @@ def test_averages_checkpoints_and_history_are_those_of_one_run(run):
 
 def test_nothing_is_written_twice(run):
     assert {path.name for path in run.iterdir()} == {
-        "checkpoints", "config.yaml", "environment.json", "log", "pictures", "result.json",
+        "checkpoints", "config.yaml", "data.sha256", "environment.json", "log", "pictures", "result.json",
     }  # fmt: skip
     assert {path.name for path in (run / "log").iterdir()} == {"metrics.csv"}
     assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
