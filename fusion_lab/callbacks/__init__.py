@@ -12,6 +12,7 @@ from fusion_lab.callbacks.interruption import REQUEUE, StopBetweenBatches
 from fusion_lab.callbacks.measure_again import MeasureAgain
 from fusion_lab.callbacks.operation_weights import OperationWeights
 from fusion_lab.callbacks.repeatable_noise import RepeatableNoise
+from fusion_lab.callbacks.wandb_logger import RunLogger
 from fusion_lab.callbacks.write_fused import WriteFused
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "MeasureAgain",
     "OperationWeights",
     "RepeatableNoise",
+    "RunLogger",
     "StopBetweenBatches",
     "WriteFused",
 ]

@@ -73,7 +73,7 @@ class Ablation:
             def announce(running: list[Trial]) -> None:
                 progress.update(bar, description=", ".join(f"{trial.title} seed {trial.seed}" for trial in running))
 
-            with closing(run_trials(waiting, jobs, announce)) as ended:
+            with closing(run_trials(waiting, jobs, announce, group=self._output.resolve().name)) as ended:
                 for trial, failure in ended:
                     progress.advance(bar)
                     if failure:

@@ -101,7 +101,8 @@ class Sweep:
                     [(_named(trial), self._state(trial, running), self._last(trial)) for trial in self._numbers]
                 )
 
-            with closing(run_trials(self._waiting(), jobs, announce, self._should_stop, gpus)) as ended:
+            group = self._output.resolve().name
+            with closing(run_trials(self._waiting(), jobs, announce, self._should_stop, gpus, group)) as ended:
                 for trial, failure in ended:
                     if failure and not _ended_early(trial):
                         self.failures.append(failure)

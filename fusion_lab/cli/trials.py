@@ -122,6 +122,7 @@ def run_trials(
     announce: Callable[[list[Trial]], None],
     should_stop: Callable[[Trial], bool] = lambda trial: False,
     gpus: int = 0,
+    group: str = "",
 ) -> Generator[tuple[Trial, Failure | None], None, None]:
     """Run trials in their order and yield each as it ends, with what went wrong if something did.
 
@@ -134,6 +135,7 @@ def run_trials(
         announce: Is told which trials are running whenever one begins or ends.
         should_stop: Is asked again and again whether a running trial should end early, by Ctrl-C.
         gpus: How many GPUs there are; each trial then sees one of its own, as long as there are no more jobs.
+        group: What W&B calls all of them together.
     """
     waiting, running = iter(trials), dict[Trial, subprocess.Popen[bytes]]()
     free = deque(range(max(gpus, jobs)))
@@ -146,7 +148,7 @@ def run_trials(
                     more = False
                     break
                 places[trial] = free.popleft()
-                running[trial] = _start(trial, places[trial] % gpus if gpus else None)
+                running[trial] = _start(trial, places[trial] % gpus if gpus else None, group)
                 announce(list(running))
             for trial, process in list(running.items()):
                 if process.poll() is not None:
@@ -161,9 +163,11 @@ def run_trials(
         _stop(list(running.values()))
 
 
-def _start(trial: Trial, gpu: int | None) -> "subprocess.Popen[bytes]":
+def _start(trial: Trial, gpu: int | None, group: str) -> "subprocess.Popen[bytes]":
     make_folder(trial.output)
-    environment = os.environ if gpu is None else {**os.environ, "CUDA_VISIBLE_DEVICES": str(gpu)}
+    environment = {**os.environ, "WANDB_RUN_GROUP": group} if group else dict(os.environ)
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
     with trial.log.open("ab") as log:
         # In a session of its own: Ctrl-C in the terminal would reach it a second time, and so stop it at once.
         return subprocess.Popen(

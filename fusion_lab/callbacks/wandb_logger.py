@@ -1,0 +1,76 @@
+"""Logging to Weights & Biases, with or without its server."""
+
+import netrc
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_only
+
+from fusion_lab.reporting.tables import higher_is_better
+
+_SERVER = "https://api.wandb.ai"
+_FILES = (".netrc", "_netrc")
+
+
+class RunLogger(WandbLogger):
+    """`WandbLogger` that works offline where nobody has logged in, and knows what is better.
+
+    The run keeps its id, in ``wandb_id`` of its folder, however often it goes on; sweeps and ablations group their
+    runs. The tags are the switches that are on, and ``no NAME`` for those that are off. The summary of each loss and
+    score of validation is its best value.
+
+    Args:
+        project: The project.
+        name: The name of the run.
+        save_dir: Where the run is written; ``wandb sync`` sends what was written offline.
+        switches: What is on and off in the experiment.
+        offline: Never send anything; found out by whether there is a login unless given.
+    """
+
+    def __init__(
+        self,
+        project: str = "fusion_lab",
+        name: str | None = None,
+        save_dir: Path | str = ".",
+        switches: dict[str, bool] | None = None,
+        offline: bool | None = None,
+    ) -> None:
+        if offline is None:
+            offline = "WANDB_MODE" not in os.environ and not _logged_in()
+            if offline:
+                told = f"W&B works offline, as nobody has logged in: `wandb sync` sends {save_dir}/wandb later."
+                rank_zero_only(print)(told, file=sys.stderr)
+        tags = [name if on else f"no {name}" for name, on in (switches or {}).items()]
+        super().__init__(name=name, save_dir=save_dir, project=project, offline=offline, tags=tags)
+        self._directed: set[str] = set()
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Log numbers; the first time a loss or score of validation comes, tell where it is better."""
+        for name in metrics:
+            if name.startswith(("val/", "test/")) and name not in self._directed:
+                self._directed.add(name)
+                if (higher := higher_is_better(name)) is not None:
+                    self.experiment.define_metric(
+                        name, summary="max" if higher else "min", step_metric="trainer/global_step"
+                    )
+        super().log_metrics(metrics, step)
+
+
+def _logged_in() -> bool:
+    """Look for a key where W&B does: the environment, and the file that ``wandb login`` writes."""
+    if os.environ.get("WANDB_API_KEY"):
+        return True
+    host = urlparse(os.environ.get("WANDB_BASE_URL", _SERVER)).hostname or ""
+    given = os.environ.get("NETRC")
+    for file in [Path(given)] if given else [Path.home() / name for name in _FILES]:
+        try:
+            if netrc.netrc(str(file)).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False
