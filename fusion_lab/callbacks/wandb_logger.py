@@ -21,7 +21,7 @@ class RunLogger(WandbLogger):
 
     The run keeps its id, in ``wandb_id`` of its folder, however often it goes on; sweeps and ablations group their
     runs. The tags are the switches that are on, and ``no NAME`` for those that are off. The summary of each loss and
-    score of validation is its best value.
+    score of validation has its best value and its last one.
 
     Args:
         project: The project.
@@ -55,9 +55,8 @@ class RunLogger(WandbLogger):
             if name.startswith(("val/", "test/")) and name not in self._directed:
                 self._directed.add(name)
                 if (higher := higher_is_better(name)) is not None:
-                    self.experiment.define_metric(
-                        name, summary="max" if higher else "min", step_metric="trainer/global_step"
-                    )
+                    best = "max" if higher else "min"
+                    self.experiment.define_metric(name, summary=f"{best},last", step_metric="trainer/global_step")
         super().log_metrics(metrics, step)
 
 

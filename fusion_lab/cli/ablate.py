@@ -13,6 +13,7 @@ from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.ablation import Ablation
 from fusion_lab.cli.compose import compose
+from fusion_lab.cli.gathered import gather
 from fusion_lab.cli.search import Listed
 from fusion_lab.cli.sweep import SEED
 from fusion_lab.cli.sweep_file import SweepFile, is_sweep, read_sweep
@@ -34,7 +35,12 @@ def main(argv: list[str]) -> int:
         raise FusionLabError(" ".join(str(error).split()) + hint) from None
     if taken := [option for option in overrides if option.partition("=")[0] in _OUR_OWN]:
         raise FusionLabError(f"`ablate` itself gives {taken[0].partition('=')[0]} to each trial: leave it out.")
-    trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output, scored=not args.metrics)
+    if bool(args.experiments) == bool(args["from"]):
+        raise FusionLabError("Name experiments to run, or runs to compare by --from.")
+    if args["from"]:
+        trials = gather(args["from"], args.output)
+    else:
+        trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output, scored=not args.metrics)
     rows = list(dict.fromkeys(trial.title for trial in trials))
     if args.against and args.against not in rows:
         raise FusionLabError(f"There is no experiment '{args.against}' to compare with: there are {', '.join(rows)}.")
@@ -61,7 +67,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "experiments",
         type=Path,
-        nargs="+",
+        nargs="*",
         metavar="EXPERIMENT",
         help="configurations to compare, or sweeps whose grids name them",
     )
@@ -71,6 +77,11 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--seeds", type=PositiveInt, default=3, metavar="N", help="runs of each, with the seeds 0..N-1")
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the runs and the table"
+    )
+    parser.add_argument(
+        "--from",
+        metavar="RUNS",
+        help="compare runs that have ended instead: a folder of them, or wandb:ENTITY/PROJECT/SWEEP",
     )
     parser.add_argument(
         "--against", metavar="NAME", help="experiment that the others are compared with (that with all switches on)"

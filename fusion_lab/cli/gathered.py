@@ -1,0 +1,96 @@
+"""Runs that were trained before, here or elsewhere, for a table."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fusion_lab.cli.record import RESULT
+from fusion_lab.cli.trials import Trial
+from fusion_lab.errors import FusionLabError
+from fusion_lab.files import atomic_path, make_folder
+
+_SERVER = "wandb:"
+_SOURCE = "source.txt"
+
+
+def gather(source: str, output: Path) -> list[Trial]:
+    """Find the runs that have ended.
+
+    Args:
+        source: A folder with runs anywhere below it, or ``wandb:ENTITY/PROJECT/SWEEP``.
+        output: Where what a server tells is written, below ``wandb/``, as if the runs had been trained here.
+
+    Raises:
+        FusionLabError: There are none, or the server does not answer.
+    """
+    if source.startswith(_SERVER):
+        folder = output / "wandb"
+        _fetch(source.removeprefix(_SERVER), folder)
+    else:
+        folder = Path(source)
+        if not folder.is_dir():
+            raise FusionLabError(f"The folder {folder} does not exist: check --from.")
+    found = [_trial(file.parent) for file in sorted(folder.rglob(RESULT))]
+    if not found:
+        raise FusionLabError(f"There is no run in {source} that has ended, with a {RESULT}.")
+    known: dict[tuple[str, int | None], Path] = {}
+    for trial in found:
+        if other := known.get((trial.title, trial.seed)):
+            raise FusionLabError(
+                f"The runs {other} and {trial.run} have the same name and seed, {trial.title} and {trial.seed}: name a "
+                "folder that holds one of them."
+            )
+        known[trial.title, trial.seed] = trial.run
+    return found
+
+
+def _trial(run: Path) -> Trial:
+    """Read what a run says of itself."""
+    try:
+        config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
+        exp = config["exp"]
+        switches = tuple((str(name), bool(on)) for name, on in (exp.get("switches") or {}).items())
+        return Trial(run.name, int(exp.get("seed", 0)), run.parent, (), str(exp["name"]), switches)
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
+        raise FusionLabError(f"The configuration of the run {run} is missing or broken: leave the run out.") from None
+
+
+def _fetch(path: str, folder: Path) -> None:
+    """Write what the public API of W&B tells of the finished runs of a sweep."""
+    import wandb
+
+    if path.count("/") != 2:
+        raise FusionLabError(f"--from wandb: should name ENTITY/PROJECT/SWEEP. Found '{path}'.")
+    try:
+        # Nothing is trained here: everything that may go wrong is the connection, the rights or the name.
+        runs = [run for run in wandb.Api().sweep(path).runs if run.state == "finished"]
+        told = [(run.id, run.url, dict(run.config), dict(run.summary_metrics)) for run in runs]
+    except Exception as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise FusionLabError(
+            f"W&B does not tell of the sweep {path} ({reason}): check its name, and `wandb login`."
+        ) from None
+    for name, url, config, summary in told:
+        run = make_folder(folder / name)
+        result = {"steps": int(summary.get("trainer/global_step", 0)) + 1, "metrics": _numbers(summary)}
+        _write(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        _write(run / _SOURCE, f"{url}\n")
+        _write(run / RESULT, json.dumps(result, indent=1) + "\n")
+
+
+def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
+    """Take the last value of each metric; where a best one is kept too, the summary is a dictionary."""
+    last = {name: value.get("last") if isinstance(value, Mapping) else value for name, value in summary.items()}
+    return {
+        name: float(value)
+        for name, value in last.items()
+        if isinstance(value, int | float) and "/" in name and not name.startswith("trainer/")
+    }
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
