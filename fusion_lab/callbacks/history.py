@@ -87,19 +87,25 @@ class HistoryLogger(Logger):
 
 
 class KeepHistory(Callback):
-    """Let checkpoints know how far the history of `HistoryLogger` went, so that a resumed run goes on there."""
+    """Let checkpoints know how far the history of `HistoryLogger` went, so that a resumed run goes on there.
+
+    Attributes:
+        metrics: The last value of each metric when the checkpoint was written that the run goes on from.
+    """
 
     def __init__(self) -> None:
         self._begin: Row = {}
+        self.metrics: dict[str, float] = {}
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Note the rows, and the one that Lightning logs only after the checkpoint of its step."""
+        checkpoint["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
         for logger in _histories(trainer):
             checkpoint["history"] = {"rows": logger.rows, "last": _due(trainer)}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember what was noted."""
-        self._begin = checkpoint.get("history", {})
+        self._begin, self.metrics = checkpoint.get("history", {}), checkpoint.get("metrics", {})
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the file, or cut it to what the checkpoint knows."""

@@ -12,6 +12,7 @@ from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.ablation import Ablation
+from fusion_lab.cli.arguments import add_submit_option, submit_options
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.gathered import gather
 from fusion_lab.cli.search import Listed
@@ -48,7 +49,7 @@ def main(argv: list[str]) -> int:
     ablation = Ablation(trials, args.metrics, args.output, command, against=args.against)
     try:
         with ending_like_ctrl_c():
-            ablation.run(args.jobs)
+            ablation.run(args.jobs, submit_options(args.submit))
     except KeyboardInterrupt:
         print("The same command goes on from here.", file=sys.stderr)
         raise
@@ -89,6 +90,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--jobs", type=PositiveInt, default=1, metavar="N", help="runs at a time; they share cores and memory"
     )
+    add_submit_option(parser)
     parser.add_argument(
         "--metrics",
         type=str,

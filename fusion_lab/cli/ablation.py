@@ -54,8 +54,13 @@ class Ablation:
         self._failures = list(failures)
         self._against = against or _full(trials)
 
-    def run(self, jobs: int) -> None:
-        """Run what is not finished, so many at a time; the table is written anew after each trial."""
+    def run(self, jobs: int, submit: Sequence[str] | None = None) -> None:
+        """Run what is not finished, so many at a time; the table is written anew after each trial.
+
+        Args:
+            jobs: How many run at a time.
+            submit: Options of ``fusion-lab submit``, if they run on a cluster.
+        """
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -73,7 +78,9 @@ class Ablation:
             def announce(running: list[Trial]) -> None:
                 progress.update(bar, description=", ".join(f"{trial.title} seed {trial.seed}" for trial in running))
 
-            with closing(run_trials(waiting, jobs, announce, group=self._output.resolve().name)) as ended:
+            with closing(
+                run_trials(waiting, jobs, announce, group=self._output.resolve().name, submit=submit)
+            ) as ended:
                 for trial, failure in ended:
                     progress.advance(bar)
                     if failure:

@@ -1,5 +1,7 @@
 """Parsing the arguments of a command."""
 
+import shlex
+
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from fusion_lab.errors import FusionLabError
@@ -15,3 +17,25 @@ def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
         return parser.parse_args(argv)
     except ArgumentError as error:
         raise FusionLabError(" ".join(str(error).split())) from None
+
+
+def add_submit_option(parser: ArgumentParser) -> None:
+    """Let the user have every run of many on a cluster."""
+    parser.add_argument(
+        "--submit",
+        type=str | None,
+        metavar="OPTIONS",
+        help="run each as a job of a cluster, --jobs at a time; options of `fusion-lab submit`, such as '--gpus 1'",
+    )
+
+
+def submit_options(given: str | None) -> list[str] | None:
+    """Take the options of ``--submit`` apart; None where nothing is submitted.
+
+    Raises:
+        FusionLabError: A quotation mark is missing.
+    """
+    try:
+        return None if given is None else shlex.split(given)
+    except ValueError as error:
+        raise FusionLabError(f"--submit cannot be read ({error}): put it in quotation marks as a whole.") from None

@@ -1,11 +1,13 @@
-"""``fusion-lab data``: make multi-focus training data from visible-infrared pairs, or look at how it would be."""
+"""``fusion-lab data``: get public data sets and check them, or make multi-focus data from visible-infrared pairs."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
+from fusion_lab.cli import data_check, data_get, data_list
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.mistakes import explain
 from fusion_lab.errors import FusionLabError
@@ -18,21 +20,22 @@ if TYPE_CHECKING:
     from fusion_lab.data.auxiliary import Synthesis
     from fusion_lab.data.pairs import PairDataset
 
-HELP = "make multi-focus training data from visible-infrared pairs, or look at how it would be"
+HELP = "list, get and check public data sets, or make multi-focus data from visible-infrared pairs"
 _SHEET_ROWS = 12
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     args = parse(_parser(), argv)
-    if args.subcommand == "sheet":
-        return _sheet(args.sheet)
-    return _make_focus(args["make-focus"])
+    return _COMMANDS[args.subcommand](args[args.subcommand])
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fusion-lab data", description=f"{HELP.capitalize()}.", exit_on_error=False)
     commands = parser.add_subcommands(required=True)
+    commands.add_subcommand("list", data_list.parser(), help="list the public data sets")
+    commands.add_subcommand("get", data_get.parser(), help="fetch a public data set, or tell how to get it by hand")
+    commands.add_subcommand("check", data_check.parser(), help="check data sets on disk, and their checksums")
 
     make = _sources("Write near- and far-focused versions of visible images, in the layout of GIFNet's release.")
     make.add_argument(
@@ -167,3 +170,12 @@ class _ConfigurationParser(ArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what the parser complains about."""
         raise FusionLabError(explain(message, (action.dest for action in self._actions))) from None
+
+
+_COMMANDS: dict[str, Callable[[Namespace], int]] = {
+    "list": data_list.run,
+    "get": data_get.run,
+    "check": data_check.run,
+    "make-focus": _make_focus,
+    "sheet": _sheet,
+}

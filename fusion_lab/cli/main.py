@@ -21,8 +21,8 @@ COMMANDS = {
     "compare": "score several methods and compare them in the table of a paper",
     "report": "score several methods and show them, image by image, on one page for the browser",
     "explain": "show what a network decides inside, such as the weights of its operations",
-    "weights": "convert official checkpoints, or look into weights",
-    "data": "make multi-focus training data from visible-infrared pairs, or look at how it would be",
+    "weights": "list, get and convert weights, or look into them",
+    "data": "list, get and check public data sets, or make multi-focus data from visible-infrared pairs",
     "cifar100": "train a classifier on original and on enhanced images of CIFAR-100, and compare",
     "demo": "train, fuse, score and show on the embedded data, in minutes",
 }
@@ -42,7 +42,7 @@ def usage() -> str:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run a command; the exit code is 0, 1 where a trial failed, 2 after a mistake of the user, 130 after Ctrl-C."""
+    """Run a command; the exit code is 0, 1 where a trial failed or data is broken, 2 after a mistake of the user, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

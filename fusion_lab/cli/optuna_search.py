@@ -74,12 +74,16 @@ class OptunaSearch:
         trial = self._trials[number]
         if self._study.get_trials(deepcopy=False)[number].state.is_finished():
             return False
+        reported = self._study.get_trials(deepcopy=False)[number].intermediate_values
         for step, value in enumerate(values, start=1):
+            if step in reported:
+                continue
             trial.report(value * _TURNED[self._sweep.goal], step)
-        if not values or not trial.should_prune():
-            return False
-        self._study.tell(trial, state=TrialState.PRUNED)
-        return True
+            # One by one, so that runs are compared at the same step, however often they are looked at.
+            if trial.should_prune():
+                self._study.tell(trial, state=TrialState.PRUNED)
+                return True
+        return False
 
     def _sampler(self, seed: int) -> BaseSampler:
         return TPESampler(seed=seed, constant_liar=True) if self._listed is None else RandomSampler(seed)

@@ -72,8 +72,26 @@ def main(argv: list[str]) -> int:
     job = _submit(executor, Fit(("--config", str(frozen), *overrides, *launch)))
     stop = f"kill {job.job_id}" if args.cluster == "local" else f"scancel {job.job_id}"
     print(f"Submitted job {job.job_id}: {args.nodes} x {tasks} processes train in {run}.")
-    print(f"Watch it with `tail -F {job.paths.stdout}`, stop it with `{stop}`; submitted again, it goes on.")
-    return 0
+    print(
+        f"Watch it with `tail -F {job.paths.stdout}`, stop it with `{stop}`; submitted again, it goes on.", flush=True
+    )
+    return _wait(job) if args.wait else 0
+
+
+def _wait(job: "submitit.Job[None]") -> int:
+    """Wait for the end of a job; Ctrl-C stops it, and it saves itself."""
+    from submitit.core.utils import UncompletedJobError
+
+    try:
+        error = job.exception()
+    except UncompletedJobError as lost:
+        error = lost
+    except KeyboardInterrupt:
+        job.cancel()
+        raise
+    if error is None:
+        return 0
+    raise FusionLabError(f"Job {job.job_id} has failed: {job.paths.stdout} tells why.")
 
 
 def _parser() -> ArgumentParser:
@@ -101,6 +119,7 @@ def _parser() -> ArgumentParser:
         metavar="MIN",
         help=f"limit of the job, which goes on in a new one then ({_SLURM_MINUTES} on Slurm, none here)",
     )
+    parser.add_argument("--wait", action="store_true", help="wait for the end of the job")
     parser.add_argument("--partition", type=str | None, metavar="NAME", help="partition of Slurm")
     parser.add_argument("--account", type=str | None, metavar="NAME", help="account of Slurm that is charged")
     parser.add_argument(

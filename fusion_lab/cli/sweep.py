@@ -5,7 +5,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli.ablation import Ablation
-from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.arguments import add_submit_option, parse, submit_options
 from fusion_lab.cli.search import search
 from fusion_lab.cli.sweep_file import SweepFile, Values, read_sweep
 from fusion_lab.cli.sweep_progress import SweepProgress
@@ -37,7 +37,7 @@ def main(argv: list[str]) -> int:
     command = shlex.join(["fusion-lab", "sweep", *argv])
     try:
         with ending_like_ctrl_c():
-            sweep.run(args.jobs or max(args.gpus, 1), args.gpus)
+            sweep.run(args.jobs or max(args.gpus, 1), args.gpus, submit_options(args.submit))
     except KeyboardInterrupt:
         print(f"The command goes on from here with --resume: {command}", file=sys.stderr)
         raise
@@ -52,6 +52,7 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("--jobs", type=PositiveInt | None, metavar="N", help="runs at a time (1, or one for each GPU)")
     parser.add_argument("--gpus", type=NonNegativeInt, default=0, metavar="N", help="GPUs, one for each run")
+    add_submit_option(parser)
     parser.add_argument("--resume", action="store_true", help="go on with a sweep that was interrupted")
     parser.add_argument(
         "--metrics", type=str, nargs="+", metavar="NAME", help="columns of the table; all of validation if not given"
@@ -92,8 +93,14 @@ class Sweep:
         self._values: dict[Trial, Values] = {}
         self.failures: list[Failure] = []
 
-    def run(self, jobs: int, gpus: int) -> None:
-        """Run what is not finished, so many at a time; the list of runs is written anew after each."""
+    def run(self, jobs: int, gpus: int, submit: Sequence[str] | None = None) -> None:
+        """Run what is not finished, so many at a time; the list of runs is written anew after each.
+
+        Args:
+            jobs: How many run at a time.
+            gpus: How many GPUs there are for them.
+            submit: Options of ``fusion-lab submit``, if they run on a cluster.
+        """
         with SweepProgress(self._file) as progress:
 
             def announce(running: list[Trial]) -> None:
@@ -102,7 +109,7 @@ class Sweep:
                 )
 
             group = self._output.resolve().name
-            with closing(run_trials(self._waiting(), jobs, announce, self._should_stop, gpus, group)) as ended:
+            with closing(run_trials(self._waiting(), jobs, announce, self._should_stop, gpus, group, submit)) as ended:
                 for trial, failure in ended:
                     if failure and not _ended_early(trial):
                         self.failures.append(failure)

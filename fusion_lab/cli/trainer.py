@@ -6,21 +6,22 @@ import os
 import re
 import tempfile
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, SupportsFloat
 
 import torch
 import yaml
 from jsonargparse.typing import register_type
-from lightning import LightningDataModule
+from lightning import LightningDataModule, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
 
-from fusion_lab.callbacks import REQUEUE
+from fusion_lab.callbacks import REQUEUE, KeepHistory
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.endings import in_sentences
 from fusion_lab.cli.mistakes import explain
@@ -127,10 +128,6 @@ def main(command: str, argv: list[str]) -> int:
     try:
         with in_sentences(cli.trainer, checkpoint):
             getattr(cli.trainer, command)(cli.model, cli.datamodule, **options)
-            if command == "fit" and checkpoint and not cli.trainer.callback_metrics and _has_validation_pairs(cli):
-                # A run that had ended before trains no step: score again what it led to, which has been logged.
-                cli.trainer.loggers = []
-                cli.trainer.validate(cli.model, cli.datamodule, **options, verbose=False)
     except SystemExit as error:
         if error.code not in (0, REQUEUE):
             raise
@@ -139,15 +136,17 @@ def main(command: str, argv: list[str]) -> int:
         return error.code
     if command == "fit":
         if cli.trainer.is_global_zero:
-            record_result(folder, cli.trainer.global_step, cli.trainer.callback_metrics)
+            record_result(folder, cli.trainer.global_step, _last_metrics(cli.trainer))
         print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
     if command == "predict":
         print(f"The fused images are in {folder / 'fused'}.")
     return 0
 
 
-def _has_validation_pairs(cli: FusionCLI) -> bool:
-    return bool(getattr(cli.datamodule, "splits", {}).get("val"))
+def _last_metrics(trainer: Trainer) -> Mapping[str, SupportsFloat]:
+    """Give the last value of each metric; a run that had ended before trains no step, but its checkpoint knows."""
+    kept = [callback.metrics for callback in trainer.callbacks if isinstance(callback, KeepHistory)]  # type: ignore[attr-defined]
+    return trainer.callback_metrics or dict(*kept[:1])
 
 
 def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:

@@ -3,12 +3,13 @@
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,26 @@ class Trial:
         own = (*seed, f"--exp.output={self.output}")
         return [*COMMAND, *self.options, *own, *(("--ckpt_path", "last") if self.begun else ())]
 
+    def submitted(self, options: Sequence[str]) -> list[str]:
+        """Give the command that lets the run be a job of a cluster, and waits for it.
+
+        Args:
+            options: What to give to ``fusion-lab submit`` besides.
+        """
+        configs, overrides = [], []
+        words = iter(self.command[len(COMMAND) :])
+        for word in words:
+            if word in ("-c", "--config"):
+                configs += ["--config", next(words)]
+            elif match := re.fullmatch(r"--config(?:\.\w+)?=(.*)", word):
+                configs += ["--config", match[1]]
+            elif word == "--ckpt_path":
+                # A job goes on by itself.
+                next(words)
+            else:
+                overrides.append(word)
+        return [*COMMAND[:-1], "submit", "--wait", *options, *configs, "--", *overrides]
+
     def result(self) -> Result:
         """Read what the finished run came to.
 
@@ -123,6 +144,7 @@ def run_trials(
     should_stop: Callable[[Trial], bool] = lambda trial: False,
     gpus: int = 0,
     group: str = "",
+    submit: Sequence[str] | None = None,
 ) -> Generator[tuple[Trial, Failure | None], None, None]:
     """Run trials in their order and yield each as it ends, with what went wrong if something did.
 
@@ -136,6 +158,7 @@ def run_trials(
         should_stop: Is asked again and again whether a running trial should end early, by Ctrl-C.
         gpus: How many GPUs there are; each trial then sees one of its own, as long as there are no more jobs.
         group: What W&B calls all of them together.
+        submit: Options of ``fusion-lab submit``, by which each trial then runs on a cluster.
     """
     waiting, running = iter(trials), dict[Trial, subprocess.Popen[bytes]]()
     free = deque(range(max(gpus, jobs)))
@@ -148,7 +171,8 @@ def run_trials(
                     more = False
                     break
                 places[trial] = free.popleft()
-                running[trial] = _start(trial, places[trial] % gpus if gpus else None, group)
+                command = trial.command if submit is None else trial.submitted(submit)
+                running[trial] = _start(trial, command, places[trial] % gpus if gpus else None, group)
                 announce(list(running))
             for trial, process in list(running.items()):
                 if process.poll() is not None:
@@ -163,7 +187,7 @@ def run_trials(
         _stop(list(running.values()))
 
 
-def _start(trial: Trial, gpu: int | None, group: str) -> "subprocess.Popen[bytes]":
+def _start(trial: Trial, command: list[str], gpu: int | None, group: str) -> "subprocess.Popen[bytes]":
     make_folder(trial.output)
     environment = {**os.environ, "WANDB_RUN_GROUP": group} if group else dict(os.environ)
     if gpu is not None:
@@ -171,7 +195,7 @@ def _start(trial: Trial, gpu: int | None, group: str) -> "subprocess.Popen[bytes
     with trial.log.open("ab") as log:
         # In a session of its own: Ctrl-C in the terminal would reach it a second time, and so stop it at once.
         return subprocess.Popen(
-            trial.command,
+            command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

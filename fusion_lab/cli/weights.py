@@ -1,17 +1,22 @@
-"""``fusion-lab weights``: convert official checkpoints, or look into weights."""
+"""``fusion-lab weights``: list, get and convert weights, or look into them."""
 
 from pathlib import Path
 
 from jsonargparse import ArgumentParser
 
+from fusion_lab.cli import weights_get, weights_list
 from fusion_lab.cli.arguments import parse
 
-HELP = "convert official checkpoints, or look into weights"
+HELP = "list, get and convert weights, or look into them"
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     args = parse(_parser(), argv)
+    if args.subcommand == "list":
+        return weights_list.run(args["list"])
+    if args.subcommand == "get":
+        return weights_get.run(args["get"])
     if args.subcommand == "convert":
         return _convert(args.convert.source, args.convert.output, args.convert.network)
     return _info(args.info.file)
@@ -20,6 +25,8 @@ def main(argv: list[str]) -> int:
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="fusion-lab weights", description=f"{HELP.capitalize()}.", exit_on_error=False)
     commands = parser.add_subcommands(required=True)
+    commands.add_subcommand("list", weights_list.parser(), help="list the weights that are shipped or can be fetched")
+    commands.add_subcommand("get", weights_get.parser(), help="fetch published weights")
 
     convert = ArgumentParser(description="Write a checkpoint as .safetensors of fusion_lab.", exit_on_error=False)
     convert.add_argument("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")

@@ -18,6 +18,7 @@ from fusion_lab.files import atomic_path
 from fusion_lab.inference.official import OFFICIAL
 from fusion_lab.inference.stored import StoredNetwork, exists, read_network, some
 from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.public.weights import PUBLIC_WEIGHTS, cached_weights
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights"
 """The networks that come with the package: ``tita`` and ``gifnet``, trained on the embedded data alone."""
@@ -84,10 +85,12 @@ def _unlearnt(name: str) -> FusionNetwork | None:
 
 
 def find_weights(path: Path | str | None) -> Path:
-    """Give the file of a network that comes with the package by its name, where no file has that name; else the path.
+    """Give the file of a network that comes with the package, or was fetched, by its name; else the path.
+
+    A file of that name comes first.
 
     Raises:
-        FusionLabError: The network is the one that comes with the package, ``path`` being None, and it is missing.
+        FusionLabError: The network is one that should come with the package or can be fetched, and it is missing.
     """
     name = "tita" if path is None else str(path)
     file = SHIPPED_WEIGHTS / f"{name}.safetensors"
@@ -96,6 +99,10 @@ def find_weights(path: Path | str | None) -> Path:
             f"The network that should come with the package is missing ({file}): name a file of weights."
         )
     is_name = path is None or (Path(name).name == name and not exists(Path(name)))
+    if is_name and name in PUBLIC_WEIGHTS:
+        file = cached_weights(name)
+        if not exists(file):
+            raise FusionLabError(f"The weights {name} are not here yet: `fusion-lab weights get {name}` fetches them.")
     return file if is_name and exists(file) else Path(name)
 
 

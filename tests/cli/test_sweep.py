@@ -27,11 +27,12 @@ SWEEPS = sorted((REPOSITORY / "experiments" / "sweeps").glob("*.yaml"))
 # Stands for `fusion-lab fit`: its loss follows from what it is given.
 STAND_IN = """
 import json, os, pathlib, sys, time
-options = dict(a[2:].split("=", 1) for a in sys.argv[1:] if a.startswith("--") and "=" in a)
+arguments = sys.argv[2:]
+options = dict(a[2:].split("=", 1) for a in arguments if a.startswith("--") and "=" in a)
 run = pathlib.Path(options["exp.output"], options["exp.name"])
 (run / "log").mkdir(parents=True, exist_ok=True)
 with open("order.txt", "a") as file:
-    print(run.name, sys.argv[1:], os.environ.get("CUDA_VISIBLE_DEVICES"), file=file)
+    print(run.name, arguments, os.environ.get("CUDA_VISIBLE_DEVICES"), file=file)
 if options.get("crash") == "true" and not os.path.exists("mended"):
     sys.exit("out of luck")
 loss = abs(float(options.get("x", 0)) - 3) + int(options.get("exp.seed", 0)) / 10
@@ -54,7 +55,7 @@ SWEEP = {
 def place(tmp_path, monkeypatch):
     (tmp_path / "fit.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trials, "COMMAND", (sys.executable, str(tmp_path / "fit.py")))
+    monkeypatch.setattr(trials, "COMMAND", (sys.executable, str(tmp_path / "fit.py"), "fit"))
     return tmp_path
 
 
@@ -129,8 +130,9 @@ def test_killed_in_the_middle_it_ends_with_the_same_table(place):
     path = write(place, {"x": {"values": [1, 2, 3, 4]}, "exp.seed": {"values": [0, 1]}, "pause": {"value": 0.1}})
     assert sweep(path) == 0
     whole = (place / "out" / "table.csv").read_bytes()
+    stand_in = (sys.executable, str(place / "fit.py"), "fit")
     program = (
-        f"import sys; from fusion_lab.cli import trials; trials.COMMAND = (sys.executable, {str(place / 'fit.py')!r});"
+        f"import sys; from fusion_lab.cli import trials; trials.COMMAND = {stand_in!r};"
         f"from fusion_lab.cli.main import main; sys.exit(main(['sweep', {str(path)!r}, '-o', 'killed', '--resume']))"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -242,3 +244,16 @@ def test_a_missing_file_and_an_experiment_are_told(tmp_path):
     (tmp_path / "other.yaml").write_text(json.dumps({"exp": {}}))
     with pytest.raises(FusionLabError, match="is no sweep: it needs the keys"):
         read_sweep(tmp_path / "other.yaml")
+
+
+def test_runs_may_be_jobs_of_a_cluster(place, capsys):
+    path = write(place, {"x": {"values": [1]}, "config.data": {"value": "b.yaml"}, "exp.seed": {"value": 3}})
+    assert sweep(path, "--submit", "--cluster local --gpus 0") == 0
+    [line] = ran(place)
+    words = line[line.index("[") :]
+    assert words.startswith(
+        "['--wait', '--cluster', 'local', '--gpus', '0', '--config', 'a.yaml', '--config', 'b.yaml', '--', '--x=1'"
+    )
+    assert "'--exp.seed=3'" in words
+    assert sweep(path, "--resume", "--submit", "'") == 2
+    assert "--submit cannot be read" in capsys.readouterr().err

@@ -89,7 +89,13 @@ def test_fit_leaves_its_configuration_environment_log_and_checkpoint(run, checkp
     assert load_network(checkpoint).init_args["embed_dim"] == 12
     names = {path.relative_to(run).parts[0] for path in run.rglob("*") if path.is_file()}
     assert names == {
-        "config.yaml", "data.sha256", "environment.json", "result.json", "log", "checkpoints", "pictures",
+        "config.yaml",
+        "data.sha256",
+        "environment.json",
+        "result.json",
+        "log",
+        "checkpoints",
+        "pictures",
     }
 
 

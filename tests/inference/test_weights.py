@@ -13,6 +13,7 @@ from fusion_lab.inference import weights
 from fusion_lab.inference.weights import build_network, convert, load_network, save_network
 from fusion_lab.networks import TITA, Average, FusionNetwork, LaplacianPyramid
 from fusion_lab.networks.operations.high_pass import HighPass
+from fusion_lab.public.weights import cached_weights
 
 SMALL = {
     "embed_dim": 12, "num_heads": 2, "num_extraction_blocks": 1, "num_interaction_blocks": 2,
@@ -329,3 +330,13 @@ def test_metadata_is_the_description(network, tmp_path):
     save_network(network, tmp_path / "small.safetensors")
     with safe_open(tmp_path / "small.safetensors", "pt") as stored:
         assert json.loads(stored.metadata()["network"]) == network.description
+
+
+def test_published_weights_are_found_where_they_were_fetched_to(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(FusionLabError, match="are not here yet: `fusion-lab weights get gifnet-official`"):
+        find_weights("gifnet-official")
+    fetched = cached_weights("gifnet-official")
+    fetched.parent.mkdir(parents=True)
+    fetched.touch()
+    assert find_weights("gifnet-official") == fetched

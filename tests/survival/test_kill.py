@@ -86,13 +86,15 @@ def test_history_is_that_of_an_uninterrupted_run(runs):
     whole, *killed = ((run / "log" / "metrics.csv").read_text() for run in runs)
     # A row a step, and one for each of the epochs of five steps.
     assert len(whole.splitlines()) == 1 + STEPS + STEPS // 5
-    assert all(one == whole for one in killed)
+    for one in killed:
+        assert one == whole
 
 
 def test_results_are_those_of_an_uninterrupted_run(runs):
     whole, *killed = (json.loads((run / "result.json").read_text()) for run in runs)
     assert "val/ivf/EN" in whole["metrics"]
-    assert all(one == whole for one in killed)
+    for one in killed:
+        assert one == whole
 
 
 def test_nothing_half_written_is_left(runs):

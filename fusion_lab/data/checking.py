@@ -1,0 +1,123 @@
+"""Looking through data sets on disk: how many pairs there are, and whether every one can be used."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import track
+
+from fusion_lab.data.pairs import Pair, find_images
+from fusion_lab.data.recognition import FoundSet, Place
+from fusion_lab.errors import FusionLabError
+from fusion_lab.public.manifest import Sums, sha256
+
+T = TypeVar("T")
+
+_THREADS = 8
+_SHOWN = 5
+
+
+@dataclass
+class Checked:
+    """What was found in one data set.
+
+    Attributes:
+        found: The data set.
+        pairs: How many pairs there are, by split.
+        problems: What is wrong, one sentence each.
+    """
+
+    found: FoundSet
+    pairs: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def state(self) -> str:
+        """Whether it is whole, in words."""
+        number, stated = sum(self.pairs.values()), self.found.stated
+        if not any(place.is_there for place in self.found.places):
+            return "not there"
+        if stated is None:
+            return "no number stated"
+        return "whole" if number == stated else "a part" if number < stated else "more than stated"
+
+
+def check(sets: Sequence[FoundSet], base: Path, progress: bool = False) -> tuple[list[Checked], Sums]:
+    """Read every image of some data sets, with several threads.
+
+    Args:
+        sets: What to look through.
+        base: The folder that the paths of checksums are told from.
+        progress: Show a bar on stderr.
+
+    Returns:
+        What was found in each set, and the SHA-256 of every image by its path below ``base``.
+    """
+    results = [Checked(found) for found in sets]
+    listed = [(result, *_list(result, place)) for result in results for place in result.found.places]
+    pairs = [(result, pair) for result, found, _ in listed for pair in found]
+    files = {side for _, pair in pairs for side in (pair.a, pair.b)}.union(*(alone for _, _, alone in listed))
+    console = Console(stderr=True)
+
+    def shown(told: Iterator[T], words: str, number: int) -> Iterable[T]:
+        return track(told, words, number, console=console, disable=not progress)
+
+    with ThreadPoolExecutor(min(_THREADS, os.cpu_count() or 1)) as threads:
+        told = threads.map(_problem, [pair for _, pair in pairs])
+        for (result, _), problem in zip(pairs, shown(told, "Reading pairs", len(pairs)), strict=True):
+            if problem:
+                result.problems.append(problem)
+        added = shown(threads.map(_sum, sorted(files)), "Adding up files", len(files))
+        sums = {path.relative_to(base).as_posix(): value for path, value in added if value}
+    return results, sums
+
+
+def first_few(lines: Sequence[str]) -> list[str]:
+    """Give the first lines, and how many more there are."""
+    return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
+
+
+def _list(result: Checked, place: Place) -> tuple[list[Pair], list[Path]]:
+    """Give the pairs of a place and the images without a partner, and note what is wrong with them."""
+    if not place.is_there:
+        return [], []
+    sides: list[dict[str, Path]] = []
+    for pattern in (place.a, place.b):
+        try:
+            sides.append(find_images(place.root, pattern))
+        except FusionLabError as error:
+            result.problems.append(str(error))
+            return [], []
+    a, b = sides
+    paired = sorted(a.keys() & b.keys())
+    alone = sorted(side[key] for side in sides for key in side.keys() - set(paired))
+    if alone:
+        names = ", ".join(first_few([str(path) for path in alone]))
+        result.problems.append(f"{len(alone)} images have no partner of the same name: {names}.")
+    result.pairs[place.split] = result.pairs.get(place.split, 0) + len(paired)
+    return [Pair(key, a[key], b[key]) for key in paired], alone
+
+
+def _problem(pair: Pair) -> str | None:
+    try:
+        pair.read()
+    except FusionLabError as error:
+        return str(error)
+    return None
+
+
+def _sum(path: Path) -> tuple[Path, str | None]:
+    try:
+        return path, sha256(path)
+    except FusionLabError:
+        # The reading of the pair has told it.
+        return path, None
+
+
+def sums_of(paths: Iterable[str], base: Path) -> Sums:
+    """Give the checksums of those of some files below a folder that are there."""
+    return {path: sha256(base / path) for path in paths if (base / path).is_file()}
