@@ -38,12 +38,10 @@ class CurvePanel:
     Attributes:
         title: What the numbers are.
         curves: The curves by what the legend calls them.
-        logarithmic: Whether the values go up by factors.
     """
 
     title: str
     curves: Mapping[str, Curve]
-    logarithmic: bool = False
 
 
 def read_history(path: Path) -> dict[str, Curve]:
@@ -93,8 +91,6 @@ def curve_grid(panels: Sequence[CurvePanel]) -> "Figure":
         axis.set_title(panel.title, fontsize=10)
         axis.set_xlabel("steps", fontsize=9)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-        if panel.logarithmic:
-            axis.set_yscale("log")
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
         axis.legend(fontsize=8, frameon=False)

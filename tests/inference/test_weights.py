@@ -10,7 +10,7 @@ from torch import nn
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference import weights
-from fusion_lab.inference.weights import build_network, convert, load_network, save_network
+from fusion_lab.inference.weights import build_network, convert, find_weights, load_network, save_network
 from fusion_lab.networks import TITA, Average, FusionNetwork, LaplacianPyramid
 from fusion_lab.networks.operations.high_pass import HighPass
 from fusion_lab.public.weights import cached_weights
