@@ -45,8 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command.
 
     Returns:
-        The exit code: 0, 1 where a trial failed or data is broken, 2 after a mistake of the user, 75 where a run makes room
-        and can go on, 130 after Ctrl-C.
+        The exit code: 0, 1 where a trial failed or data is broken, 2 after a mistake of the user, 75 where a run makes
+        room and can go on, 130 after Ctrl-C.
     """
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from fusion_lab.cli import trials
+from fusion_lab.cli import trainer, trials
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.main import main
 from fusion_lab.cli.search import Listed
@@ -210,6 +211,33 @@ def test_every_sweep_is_one_and_its_configurations_exist(file, monkeypatch):
         words = [*found.before, *(f"--{name}={value}" for name, value in values.items()), *found.after]
         configs = [Path(word.partition("=")[2]) for word in words if word.startswith("--config")]
         assert "class_path" in compose(configs)["model"]
+
+
+@pytest.mark.parametrize("name", ["operations", "gifnet_auxiliary", "learning_rate", "patches"])
+def test_an_agent_of_wandb_starts_a_run_with_a_folder_of_its_own(name, monkeypatch):
+    """The command is made by W&B's own code, as far as that needs no server."""
+    monkeypatch.chdir(REPOSITORY)
+    monkeypatch.setenv("WANDB_RUN_ID", "abc123")
+    file = REPOSITORY / "experiments" / "sweeps" / f"{name}.yaml"
+    found = read_sweep(file)
+    drawn = {p.name: p.values[-1] if p.values else p.numbers["max"] for p in found.parameters}
+    made = create_sweep_command_args({"args": {key: {"value": value} for key, value in drawn.items()}})
+    command = create_sweep_command(yaml.safe_load(file.read_text())["command"])
+    words = [w for word in command for w in (made["args"] if word == "${args}" else [word]) if w != "${env}"]
+    built = {}
+    monkeypatch.setattr(trainer, "build", lambda *given, make=trainer.build: _stop(built, make(*given)))
+    assert words[0] == "fusion-lab"
+    assert main(words[1:]) == 2
+    cli = built["cli"]
+    assert Path(cli.trainer.default_root_dir).absolute().parent == Path(f"runs/sweeps/{name}/abc123").absolute()
+    if name == "patches":
+        assert cli.datamodule.augmentation.patch == 48
+        assert cli.datamodule.batch_size == 4
+
+
+def _stop(built, cli):
+    built["cli"] = cli
+    raise FusionLabError("That is enough.")
 
 
 @pytest.mark.parametrize(
