@@ -49,8 +49,8 @@ class Checkpoints(ModelCheckpoint):
         """Save nothing: the weights may have been replaced by now."""
 
     def state_dict(self) -> dict[str, Any]:
-        """Add which checkpoints are kept."""
-        return {**super().state_dict(), "kept": self._kept}
+        """Add which checkpoints are kept, the one that is being written included."""
+        return {**super().state_dict(), "kept": self._with_newest()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on keeping them."""
@@ -62,13 +62,16 @@ class Checkpoints(ModelCheckpoint):
         is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
         if trainer.should_stop or trainer.global_step == trainer.max_steps or (trainer.is_last_batch and is_last_epoch):
             self._save_last(trainer)
-        if self.best_model_path and self.best_model_path not in self._kept:
-            # Without a metric, what is called the best is the newest.
-            self._kept.append(self.best_model_path)
+        self._kept = self._with_newest()
         while self.keep and len(self._kept) > self.keep:
             oldest = self._kept.pop(0)
             if Path(oldest).parent == Path(cast(str, self.dirpath)):
                 trainer.strategy.remove_checkpoint(oldest)
+
+    def _with_newest(self) -> list[str]:
+        # Without a metric, what is called the best is the newest.
+        newest = self.best_model_path
+        return [*self._kept, newest] if newest and newest not in self._kept else list(self._kept)
 
     def _save_last(self, trainer: Trainer) -> None:
         if self.save_last and self.dirpath:

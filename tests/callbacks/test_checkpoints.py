@@ -1,0 +1,79 @@
+"""Which checkpoints are kept."""
+
+import pytest
+import torch
+from lightning import Callback
+
+from fusion_lab.callbacks import BestCheckpoint, Checkpoints
+from fusion_lab.errors import FusionLabError
+from fusion_lab.metrics import Entropy
+from tests.tiny import data, make_pairs, module, trainer
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    return make_pairs(tmp_path_factory.mktemp("pairs"), ivf=2, mff=2, mef=2)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    return make_pairs(tmp_path_factory.mktemp("few"), ivf=1, mff=1, mef=1)
+
+
+class Pretend(Callback):
+    """Let a metric have chosen values, one a validation."""
+
+    def __init__(self, name, values):
+        self.name, self.values = name, iter(values)
+
+    def on_validation_epoch_end(self, trainer, pl_module):
+        value = next(self.values)
+        pl_module.log_dict = lambda *_, **__: None
+        pl_module.log = lambda name, *_, **__: None
+        type(pl_module).log(pl_module, self.name, torch.tensor(value))
+
+
+def fit(folder, root, few, *callbacks, steps=5, ckpt=None, **options):
+    options = {"val_check_interval": 1, "check_val_every_n_epoch": None, **options}
+    run = trainer(folder, max_steps=steps, callbacks=[*callbacks], enable_checkpointing=True, **options)
+    run.fit(module(metrics=[Entropy()]), data(root, few), ckpt_path=ckpt, weights_only=True)
+
+
+def regular(folder):
+    return sorted(path.name for path in folder.glob("step=*.ckpt"))
+
+
+def keeping(folder):
+    return Checkpoints(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1, keep=2, save_last=True)
+
+
+def test_newest_are_kept_also_by_a_run_that_goes_on(root, few, tmp_path):
+    fit(tmp_path, root, few, keeping(tmp_path), steps=3)
+    assert regular(tmp_path) == ["step=2.ckpt", "step=3.ckpt"]
+    fit(tmp_path, root, few, keeping(tmp_path), steps=5, ckpt=tmp_path / "last.ckpt")
+    assert regular(tmp_path) == ["step=4.ckpt", "step=5.ckpt"]
+    assert torch.load(tmp_path / "last.ckpt", weights_only=True)["global_step"] == 5
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "best"),
+    [
+        ("val/loss", [3.0, 1.0, 2.0, 1.5, 4.0], 2),
+        ("val/ivf/loss", [3.0, 2.0, 1.0, 1.5, 0.5], 5),
+        ("val/ivf/EN", [3.0, 1.0, 4.0, 1.5, 2.0], 3),
+    ],
+)
+def test_best_is_the_lowest_loss_or_the_highest_score(root, few, tmp_path, metric, values, best):
+    fit(tmp_path, root, few, Pretend(metric, values), BestCheckpoint(tmp_path, metric))
+    assert torch.load(tmp_path / "best.ckpt", weights_only=True)["global_step"] == best
+    assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+def test_a_metric_that_there_is_not_is_told_at_the_start(root, few, tmp_path):
+    with pytest.raises(FusionLabError, match=r"There is no `val/ivf/Qabf`.*val/ivf/EN, val/ivf/loss"):
+        fit(tmp_path, root, few, BestCheckpoint(tmp_path, "val/ivf/Qabf"))
+
+
+def test_without_validation_there_is_no_best(root, few, tmp_path):
+    fit(tmp_path, root, few, BestCheckpoint(tmp_path), limit_val_batches=0, steps=2)
+    assert not list(tmp_path.iterdir())
