@@ -86,8 +86,9 @@ class AlternatingFreeze(Callback):
         module = cast(FusionModule, pl_module)
         done = trainer.global_step if self.unit == "step" else trainer.current_epoch
         phase = list(self.phases)[done // self.every % len(self.phases)]
-        # What a phase trains may depend on which tasks there are.
-        if (key := (phase, *batch)) != self._key:
+        # What a phase trains may depend on which tasks there are; within a step it must not change.
+        begins = batch_idx % trainer.accumulate_grad_batches == 0
+        if begins and (key := (phase, *batch)) != self._key:
             self._release(module)
             module.phase, self._key = phase, key
             self._freeze(module.network, self.phases[phase])

@@ -30,6 +30,14 @@ class Checkpoints(ModelCheckpoint):
         self.keep = keep
         self._kept: list[str] = []
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Let the pairs of validation be counted, as `validation_follows` needs; Lightning does so at its first one."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.enable_validation:
+            trainer.validating = True
+            trainer.fit_loop.epoch_loop.val_loop.setup_data()
+            trainer.training = True
+
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
@@ -93,6 +101,11 @@ class BestCheckpoint(ModelCheckpoint):
             dirpath, "best", monitor=metric, mode="min", save_on_train_epoch_end=False, enable_version_counter=False
         )
         self.metric = metric
+
+    @property
+    def state_key(self) -> str:
+        """Not by the mode as in the original: it is known only after the state has been restored."""
+        return self._generate_state_key(monitor=self.monitor)
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out what is better.

@@ -5,7 +5,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from fusion_lab.callbacks.checkpoints import validation_follows
@@ -16,14 +17,15 @@ REQUEUE = 75
 _PREEMPTION = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 
 
-class StopBetweenBatches(Callback):
+class StopBetweenBatches(Checkpoint):
     """Let Ctrl-C finish the running step, write ``interrupted.ckpt`` and stop; a second Ctrl-C stops at once.
 
     SIGTERM and SIGUSR1, by which clusters tell that they need the machine, do the same and end the process with the
     code `REQUEUE`; so does SIGUSR2 where somebody listens to it. Whoever listened to such a signal before training, as
     submitit does to requeue its jobs, is called once the checkpoint is written.
 
-    Under gradient accumulation a step is several batches: the gradients in between are in no checkpoint.
+    Under gradient accumulation a step is several batches: the gradients in between are in no checkpoint. Lightning
+    calls it after all that write no checkpoints; name it after those that do, so that nothing of a step is left out.
 
     Args:
         folder: Where the checkpoint goes.
@@ -61,8 +63,9 @@ class StopBetweenBatches(Callback):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop if any rank was asked to."""
-        if self._listening and self._anybody(trainer, self._asked is not None):
+        """Stop if any rank was asked to, unless the step is not done."""
+        whole = not trainer.fit_loop.epoch_loop._should_accumulate()
+        if self._listening and whole and self._anybody(trainer, self._asked is not None):
             self._stop(trainer)
 
     @staticmethod

@@ -50,9 +50,11 @@ class MeasureAgain(UpdatesWeighting):
             self._before.append(outputs["task_losses"])
             if not module.weighting.reuse_next_loss:
                 self._batches.append(batch)
-        if trainer.global_step == self._step or not self._before:
+        if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
+        if not self._before:
+            return
         # These are means over ranks already.
         before = _mean(self._before)
         if module.weighting.reuse_next_loss:

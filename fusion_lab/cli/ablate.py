@@ -172,6 +172,12 @@ def _grid(sweep: SweepFile) -> list[tuple[Path, ...]]:
         raise FusionLabError(
             f"The sweep {sweep.path} {what}, but `ablate` compares configurations: run it by `fusion-lab sweep`."
         )
+    known = ("--config=", "--config.", "--exp.output=")
+    if odd := [word for word in (*sweep.before, *sweep.after) if not word.startswith(known)]:
+        raise FusionLabError(
+            f"The sweep {sweep.path} gives `{odd[0]}` to its runs, which `ablate` would leave out: write "
+            "configurations as --config=FILE, and overrides after ` -- `."
+        )
     grid = []
     for values in Listed(sweep):
         given = [f"--{name}={value}" for name, value in values.items() if name != SEED]

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 _DIFFERENCES = (
     "Differences, seed by seed, with the 95 % interval of a paired bootstrap over the seeds; bold where it leaves zero "
-    "out. Few seeds make it rather too narrow."
+    "out and there are six seeds or more. Fewer make it too narrow: with three it is the range of three numbers, and "
+    "leaves zero out by chance in a quarter of all cases."
 )
 
 

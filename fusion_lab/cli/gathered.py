@@ -1,5 +1,6 @@
 """Runs that were trained before, here or elsewhere, for a table."""
 
+import csv
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import yaml
 
 from fusion_lab.cli.record import RESULT
+from fusion_lab.cli.sweep import RUNS
 from fusion_lab.cli.trials import Trial
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
@@ -27,7 +29,7 @@ def gather(source: str, output: Path) -> list[Trial]:
         FusionLabError: There are none, or the server does not answer.
     """
     if source.startswith(_SERVER):
-        folder = output / "wandb"
+        folder = output / "wandb" / source.rpartition("/")[2]
         _fetch(source.removeprefix(_SERVER), folder)
     else:
         folder = Path(source)
@@ -53,9 +55,19 @@ def _trial(run: Path) -> Trial:
         config = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8"))
         exp = config["exp"]
         switches = tuple((str(name), bool(on)) for name, on in (exp.get("switches") or {}).items())
-        return Trial(run.name, int(exp.get("seed", 0)), run.parent, (), str(exp["name"]), switches)
+        title = _title_in_sweep(run) or str(exp["name"])
+        return Trial(run.name, int(exp.get("seed", 0)), run.parent, (), title, switches)
     except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AttributeError):
         raise FusionLabError(f"The configuration of the run {run} is missing or broken: leave the run out.") from None
+
+
+def _title_in_sweep(run: Path) -> str | None:
+    """Find what the sweep that a run belongs to calls it, if there is one."""
+    try:
+        with (run.parent / RUNS).open(newline="", encoding="utf-8") as file:
+            return next((row["title"] for row in csv.DictReader(file) if row["run"] == run.name), None)
+    except (OSError, KeyError):
+        return None
 
 
 def _fetch(path: str, folder: Path) -> None:

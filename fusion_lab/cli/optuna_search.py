@@ -46,13 +46,16 @@ class OptunaSearch:
         known = self._study.get_trials(deepcopy=False)
         count = len(self._listed) if self._listed is not None else self._sweep.run_cap or 0
         for number in range(count):
-            if number < len(known):
+            if number < len(known) and "values" in known[number].user_attrs:
                 self._trials[number] = optuna.Trial(self._study, known[number]._trial_id)
                 yield dict(known[number].user_attrs["values"])
                 continue
             # Seeded by the number, so that a sweep that goes on draws as one that was not interrupted.
             self._study.sampler = self._sampler(self._seed + number)
-            trial = self._trials[number] = self._study.ask()
+            # One that was asked for when the sweep was killed has no values yet.
+            asked = number < len(known)
+            trial = optuna.Trial(self._study, known[number]._trial_id) if asked else self._study.ask()
+            self._trials[number] = trial
             values = self._listed[number] if self._listed is not None else {
                 parameter.name: _suggest(parameter, trial) for parameter in self._sweep.parameters
             }  # fmt: skip

@@ -24,13 +24,17 @@ from fusion_lab.files import atomic_path, make_folder
 
 HELP = "run a sweep file of W&B without a server, and compare its runs in one table"
 SEED = "exp.seed"
+RUNS = "runs.csv"
 _ENDED_EARLY = "ended_early.json"
+_OUR_OWN = ("exp.name", "exp.output")
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 1 if a run failed."""
     args = parse(_parser(), argv)
     file = read_sweep(args.file)
+    if taken := [one.name for one in file.parameters if one.name in _OUR_OWN]:
+        raise FusionLabError(f"`sweep` itself gives {taken[0]} to each run: leave it out of {args.file}.")
     output = args.output or Path("runs") / "sweeps" / args.file.stem
     _begin(file, output, args.resume)
     sweep = Sweep(file, output)
@@ -136,7 +140,11 @@ class Sweep:
         given = [f"--{name}={_written(value)}" for name, value in values.items() if name != SEED]
         name = f"{number:04d}"
         options = (*self._file.before, *given, *self._file.after, f"--exp.name={name}")
-        return Trial(name, seed, self._output, options, _row(self._file, values))
+        row = _row(self._file, values)
+        if any(other.title == row and other.seed == seed for other in self._numbers):
+            # Drawn before: another run of the same kind is no other seed.
+            row += f" ({name})"
+        return Trial(name, seed, self._output, options, row)
 
     def _tell(self, trial: Trial) -> None:
         value = trial.result().metrics.get(self._file.metric or "") if trial.finished else None
@@ -177,13 +185,19 @@ class Sweep:
     def _write(self) -> None:
         """Write ``runs.csv``: every run with its values, its state, and its last value of the metric."""
         names = [parameter.name for parameter in self._file.parameters]
-        path = self._output / "runs.csv"
+        path = self._output / RUNS
         with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as opened:
             writer = csv.writer(opened)
-            writer.writerow(["run", *names, "state", self._file.metric or "metric"])
+            writer.writerow(["run", "title", *names, "state", self._file.metric or "metric"])
             for trial, values in self._values.items():
                 writer.writerow(
-                    [trial.name, *map(_written, values.values()), self._state(trial, []), self._last(trial)]
+                    [
+                        trial.name,
+                        trial.title,
+                        *map(_written, values.values()),
+                        self._state(trial, []),
+                        self._last(trial),
+                    ]
                 )
 
 
@@ -201,8 +215,13 @@ def _row(file: SweepFile, values: Values) -> str:
     told = []
     for name in varied:
         text = _written(values[name])
-        # Overlays are known by their names.
-        told.append(Path(text).stem if text.endswith(".yaml") else f"{name.rpartition('.')[2]}={text}")
+        if not text.endswith(".yaml"):
+            told.append(f"{name.rpartition('.')[2]}={text}")
+            continue
+        # Overlays are known by their names, and where two have one name, by their folders too.
+        [choices] = [one.values for one in file.parameters if one.name == name]
+        same = [choice for choice in choices if Path(str(choice)).stem == Path(text).stem]
+        told.append(Path(text).stem if len(same) == 1 else str(Path(text).with_suffix("")))
     return ", ".join(told) or "all"
 
 

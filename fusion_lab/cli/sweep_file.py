@@ -116,6 +116,8 @@ def read_sweep(path: Path) -> SweepFile:
     if not isinstance(parameters, dict) or not parameters:
         raise FusionLabError(f"`parameters` in {path} should name what is varied.")
     metric = content.get("metric") or {}
+    if not isinstance(metric, dict):
+        raise FusionLabError(f"`metric` in {path} should be a dictionary, such as {{name: val/loss, goal: minimize}}.")
     goal = metric.get("goal", "minimize")
     if goal not in ("minimize", "maximize"):
         raise FusionLabError(f"`metric.goal` in {path} should be minimize or maximize. Found `{goal}`.")
@@ -145,6 +147,8 @@ def _parameter(path: Path, name: str, given: Any) -> Parameter:
         values, probabilities = given["values"], given.get("probabilities", [])
         if not isinstance(values, list) or not values or (probabilities and len(probabilities) != len(values)):
             raise FusionLabError(f"{where} should list one value or more, and a probability for each or none.")
+        if probabilities and not math.isclose(sum(probabilities), 1, abs_tol=1e-6):
+            raise FusionLabError(f"{where}: `probabilities` should be 1 in sum. Found {sum(probabilities):g}.")
         return Parameter(name, tuple(values), tuple(probabilities))
     whole = all(isinstance(given.get(end), int) for end in ("min", "max"))
     distribution = given.get("distribution", "int_uniform" if whole else "uniform")
@@ -171,7 +175,7 @@ def _is_number(value: Any) -> bool:
 def _early_termination(path: Path, given: Any) -> EarlyTermination | None:
     if not given:
         return None
-    if given.get("type") != "hyperband" or not {"min_iter", "max_iter"} & set(given):
+    if not isinstance(given, dict) or given.get("type") != "hyperband" or not {"min_iter", "max_iter"} & set(given):
         raise FusionLabError(f"`early_terminate` in {path} should have `type: hyperband` and `min_iter` or `max_iter`.")
     eta = int(given.get("eta", 3))
     least = int(given.get("min_iter") or max(1, given["max_iter"] // eta ** int(given.get("s", 1))))

@@ -133,7 +133,8 @@ def main(command: str, argv: list[str]) -> int:
             raise
         if error.code == REQUEUE:
             print(f"\nThe run makes room; the same command with --ckpt_path last goes on from {folder}.", flush=True)
-        return error.code
+        # A run that a sweep of W&B ends early has not failed.
+        return 0 if "WANDB_SWEEP_ID" in os.environ else error.code
     if command == "fit":
         if cli.trainer.is_global_zero:
             record_result(folder, cli.trainer.global_step, _last_metrics(cli.trainer))
@@ -144,9 +145,9 @@ def main(command: str, argv: list[str]) -> int:
 
 
 def _last_metrics(trainer: Trainer) -> Mapping[str, SupportsFloat]:
-    """Give the last value of each metric; a run that had ended before trains no step, but its checkpoint knows."""
+    """Give the last value of each metric, also of those that were last measured before the run went on."""
     kept = [callback.metrics for callback in trainer.callbacks if isinstance(callback, KeepHistory)]  # type: ignore[attr-defined]
-    return trainer.callback_metrics or dict(*kept[:1])
+    return {**dict(*kept[:1]), **trainer.callback_metrics}
 
 
 def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionCLI:

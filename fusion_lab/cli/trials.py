@@ -191,7 +191,9 @@ def _start(trial: Trial, command: list[str], gpu: int | None, group: str) -> "su
     make_folder(trial.output)
     environment = {**os.environ, "WANDB_RUN_GROUP": group} if group else dict(os.environ)
     if gpu is not None:
-        environment["CUDA_VISIBLE_DEVICES"] = str(gpu)
+        # Of those that the user has chosen.
+        seen = [one for one in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if one]
+        environment["CUDA_VISIBLE_DEVICES"] = seen[gpu % len(seen)] if seen else str(gpu)
     with trial.log.open("ab") as log:
         # In a session of its own: Ctrl-C in the terminal would reach it a second time, and so stop it at once.
         return subprocess.Popen(

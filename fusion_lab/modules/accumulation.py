@@ -39,7 +39,8 @@ class Window:
         self._batches += 1
         self._parameters = parameters
         for task, loss in losses.items():
-            found = torch.autograd.grad(loss * scale, parameters, materialize_grads=True)
+            # Tasks may share a part of their graphs.
+            found = torch.autograd.grad(loss * scale, parameters, retain_graph=True, materialize_grads=True)
             kept = self._gradients.get(task) or [torch.zeros_like(gradient) for gradient in found]
             self._gradients[task] = [old.add_(new, alpha=1 / scale) for old, new in zip(kept, found, strict=True)]
             self._values[task] = self._values.get(task, 0) + loss.detach()

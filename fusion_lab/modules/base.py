@@ -106,6 +106,7 @@ class FusionModule(LightningModule):
             )
         self.weighting.setup(tasks)
         self._window = Window()
+        self._steps_on_something = True
         # Tables never change and what weightings learn is the same everywhere: DDP need not send them at every step.
         still = [
             f"{prefix}.{name}".lstrip(".")
@@ -194,11 +195,16 @@ class FusionModule(LightningModule):
         bad = not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()
         if bad:
             refuse_batch(self, losses, batch)
+        begins = batch_idx % self.trainer.accumulate_grad_batches == 0
+        self._steps_on_something = not bad or (self._steps_on_something and not begins)
         loss = self._step_loss({} if bad else losses, batch_idx)
-        if loss is None:
+        if loss is None and self.trainer.world_size == 1:
             return None
-        if bad:
-            return {"loss": loss, "task_losses": {}}
+        if loss is None or bad:
+            # DDP reduces at the last batch of a step, whatever it is.
+            trained = (parameter for parameter in self.network.parameters() if parameter.requires_grad)
+            nothing = torch.stack([(parameter * 0).sum() for parameter in trained]).sum()
+            return {"loss": nothing if loss is None else loss, "task_losses": {}}
         weights = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
         for task, weight in zip(losses, weights, strict=True):
             # Aggregations of gradients give the losses themselves no weight, nor do several batches those of one.
@@ -209,6 +215,11 @@ class FusionModule(LightningModule):
             self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})
         self.log("train/loss", total(losses).detach(), prog_bar=True)
         return {"loss": loss, "task_losses": {task: value.detach() for task, value in losses.items()}}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Let a step on nothing change nothing, whatever moments the optimizer has."""
+        if not self._steps_on_something:
+            optimizer.zero_grad()
 
     def _step_loss(self, losses: dict[str, Tensor], batch_idx: int) -> Tensor | None:
         """Give the loss whose gradient goes to the optimizer; None if there is nothing to step on."""

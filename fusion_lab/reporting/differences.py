@@ -23,6 +23,8 @@ SeedResults = Mapping[str, Mapping[int, Mapping[str, float]]]
 
 _RESAMPLES = 9_999
 _LEVEL = 0.95
+# Where nothing differs, the interval leaves zero out in 26 % of all cases with three seeds, in 12 % with six.
+_ENOUGH = 6
 _INCH_A_ROW = 0.28
 
 
@@ -44,7 +46,9 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether the interval leaves zero out."""
+        """Whether the interval leaves zero out, of seeds enough that this tells something."""
+        if self.seeds < _ENOUGH:
+            return False
         return self.low is not None and self.high is not None and not self.low <= 0 <= self.high
 
 
@@ -78,7 +82,7 @@ def paired_difference(values: Mapping[int, float], others: Mapping[int, float]) 
     """Compare two experiments seed by seed: the same seed means the same data, crops and noise.
 
     The interval is that of the percentile bootstrap of the mean difference (Efron and Tibshirani, An Introduction to
-    the Bootstrap, 1993). With few seeds it is rather too narrow: three seeds give the smallest and largest difference.
+    the Bootstrap, 1993). With few seeds it is too narrow: three seeds give the smallest and largest difference.
 
     Args:
         values: The metric of the one, by seed.
@@ -123,7 +127,7 @@ def difference_table(results: SeedResults, against: str, metrics: Sequence[str])
 
 
 def markdown(table: DifferenceTable) -> str:
-    """Write the table in Markdown; a difference whose interval leaves zero out is bold."""
+    """Write the table in Markdown; a clear difference is bold."""
     rows = [[f"against {table.against}", *table.metrics], ["---", *("---:" for _ in table.metrics)]]
     for row, experiment in enumerate(table.experiments):
         cells = []
@@ -147,7 +151,7 @@ def write_csv(path: Path, table: DifferenceTable) -> None:
 
 
 def terminal_table(table: DifferenceTable) -> Table:
-    """Show the table in a terminal; a difference whose interval leaves zero out is bold."""
+    """Show the table in a terminal; a clear difference is bold."""
     shown = Table(f"against {escape(table.against)}", title="differences, seed by seed, with 95 % intervals")
     for metric in table.metrics:
         shown.add_column(metric, justify="right")

@@ -143,7 +143,9 @@ class PressInFirstBatch(Callback):
 
 def fit(folder, *callbacks, **arguments):
     sgd = partial(torch.optim.SGD, lr=1e-3)
-    runner = trainer(folder, max_steps=3, callbacks=[StopBetweenBatches(folder), *callbacks], **arguments)
+    runner = trainer(
+        folder, max_steps=3, callbacks=[*callbacks, StopBetweenBatches(folder)], enable_checkpointing=True, **arguments
+    )
     runner.fit(module(optimizer=sgd), data(folder.parent / "train"))
     return runner
 
@@ -224,7 +226,7 @@ def test_whoever_listened_before_is_called_with_the_checkpoint_there(place):
 
 def test_validation_that_comes_next_is_done_first(place, folder):
     """Lightning would leave it out in the resumed run."""
-    runner = trainer(place, max_steps=3, val_check_interval=1, callbacks=[
+    runner = trainer(place, max_steps=3, val_check_interval=1, enable_checkpointing=True, callbacks=[
         StopBetweenBatches(place), SignalInFirstBatch(signal.SIGTERM)])  # fmt: skip
     with pytest.raises(SystemExit):
         runner.fit(module(), data(folder / "train", folder / "val"))

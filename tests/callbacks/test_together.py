@@ -64,10 +64,10 @@ def fit(root, few, folder, kind, *more, recompute=False, steps=STEPS, **options)
         *own,
         GradientConflict(folder / "conflict", 2),
         EMAWeightAveraging(decay=0.5, use_buffers=False),
-        StopBetweenBatches(folder),
         FusedPictures(folder / "pictures"),
-        Checkpoints(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1, keep=2, save_last=True),
         BestCheckpoint(folder, "val/ivf/loss"),
+        Checkpoints(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1, keep=2, save_last=True),
+        StopBetweenBatches(folder),
         *more,
     ]
     run = trainer(

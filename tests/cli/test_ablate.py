@@ -266,7 +266,7 @@ def test_switches_differences_and_sources(ablate, experiment, tmp_path, capsys):
     assert "| minus |  | ✓ | 5.667" in text
     # The whole one has all switches on.
     assert "| against whole | val/loss |" in text
-    assert "| minus | **+2.000 [+2.000, +2.000]** |" in text
+    assert "| minus | +2.000 [+2.000, +2.000] |" in text
     assert r"whole & \checkmark & \checkmark & \textbf{3.667 $\pm$ 2.082} \\" in (out / "table.tex").read_text()
     assert (out / "differences.png").stat().st_size > 1000
     with (out / "sources.csv").open(newline="") as file:

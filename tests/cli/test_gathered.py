@@ -32,7 +32,7 @@ def test_runs_in_a_folder_are_compared(tmp_path):
     assert table(tmp_path / "out") == {"whole": (1.5, "2"), "minus": (3.5, "2")}
     text = (tmp_path / "out" / "table.md").read_text()
     assert "| whole | ✓ |" in text
-    assert "| minus | **+2.000 [+2.000, +2.000]** |" in text
+    assert "| minus | +2.000 [+2.000, +2.000] |" in text
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_runs_of_a_server_are_compared_by_their_last_values(server, tmp_path):
     assert float(rows["whole", "val/ivf/Qabf"]["mean"]) == pytest.approx(0.45)
     assert rows["minus", "val/loss"]["seeds"] == "1"
     assert "- Steps: 60" in (tmp_path / "table.md").read_text()
-    source = tmp_path / "wandb" / "minus0" / "source.txt"
+    source = tmp_path / "wandb" / "abc123" / "minus0" / "source.txt"
     assert source.read_text() == "https://wandb.ai/lab/fusion/runs/minus0\n"
 
 

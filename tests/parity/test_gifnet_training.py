@@ -61,7 +61,8 @@ def steps(golden, batch):
     for kind, arguments in FREEZING.items():
         freeze = AlternatingFreeze(**arguments)
         for number, (phase, branch) in enumerate(PHASES.items()):
-            freeze.on_train_batch_start(SimpleNamespace(global_step=number), module, batch, 0)
+            place = SimpleNamespace(global_step=number, accumulate_grad_batches=1)
+            freeze.on_train_batch_start(place, module, batch, 0)
             assert module.phase == branch
             network.zero_grad()
             (terms,) = module.task_terms(batch).values()
