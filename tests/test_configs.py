@@ -13,7 +13,8 @@ from fusion_lab.losses.information.densenet import URL
 from tests.tiny import torchvision_densenet
 
 ROOT = Path(__file__).parents[1]
-EXPERIMENTS = sorted((ROOT / "experiments").rglob("*.yaml"))
+# Sweeps are no experiments: tests/cli/test_sweep.py has them.
+EXPERIMENTS = sorted(file for file in (ROOT / "experiments").rglob("*.yaml") if file.parent.name != "sweeps")
 ABLATIONS = [file for file in EXPERIMENTS if file.parents[1].name in ("tita", "gifnet")]
 WHOLE = [file for file in EXPERIMENTS if file not in ABLATIONS]
 # Blocks that an ablation builds on are built with it.
