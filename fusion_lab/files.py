@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from fusion_lab.errors import FusionLabError
 
 
@@ -62,6 +64,29 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Keep a folder for this process alone, which makes it; the end of the process, however it ends, frees it.
+
+    Raises:
+        FusionLabError: Another process uses it.
+    """
+    lock = FileLock(make_folder(folder) / ".lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise FusionLabError(
+            f"Another command is running in {folder}: wait until it has ended, or name another --output."
+        ) from None
+    except (OSError, NotImplementedError):
+        # Some file systems of clusters know no locks: there it is not kept.
+        pass
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def remove_leftovers(folder: Path, suffix: str) -> None:

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
+
+from fusion_lab.data.embedded import write_embedded_pairs
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -17,6 +20,24 @@ def seeded_module() -> None:
 def seeded() -> None:
     """Let every test draw the same random numbers, whichever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def temporary(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for what is made once, also where tests run side by side."""
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "common"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data_root(temporary: Path) -> Path:
+    """The folder that the embedded data is in, only to be read; where the notebooks look for it."""
+    root = temporary / "fusion_lab_data"
+    with FileLock(temporary / "data.lock"):
+        write_embedded_pairs(root / "embedded")
+    return root
 
 
 @pytest.fixture(scope="session")

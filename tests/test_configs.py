@@ -8,7 +8,6 @@ import yaml
 
 from fusion_lab.cli import trainer
 from fusion_lab.cli.compose import compose
-from fusion_lab.data.embedded import write_embedded_pairs
 from fusion_lab.losses.information.densenet import URL
 from tests.tiny import torchvision_densenet
 
@@ -41,13 +40,6 @@ def test_building_block_goes_with_the_base(file, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def embedded(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    write_embedded_pairs(folder / "embedded")
-    return folder
-
-
-@pytest.fixture(scope="module")
 def densenet(tmp_path_factory):
     """The cache of downloaded weights, with those of DenseNet121 in it, but random."""
     torch.manual_seed(0)
@@ -59,12 +51,12 @@ def densenet(tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore:You are solving a parameterized problem")
 @pytest.mark.parametrize("file", ABLATIONS, ids=lambda f: f.relative_to(ROOT).as_posix())
-def test_smoke_variant_of_every_ablation_trains(file, embedded, densenet, tmp_path, monkeypatch):
+def test_smoke_variant_of_every_ablation_trains(file, data_root, densenet, tmp_path, monkeypatch):
     """With the embedded data and, for the time it takes, a narrow network."""
     paper = file.parents[1].name
     layers = [file, *(ROOT / "configs" / f"{block}.yaml" for block in (f"data/{DATA[paper]}", "schedule/smoke"))]
     arguments = [f"--config={layer}" for layer in layers]
-    arguments += [f"--exp.data_root={embedded}", f"--exp.output={tmp_path}", "--exp.name=smoke"]
+    arguments += [f"--exp.data_root={data_root}", f"--exp.output={tmp_path}", "--exp.name=smoke"]
     arguments += [f"--model.init_args.network.init_args.{name}={value}" for name, value in NARROW[paper].items()]
     if "DenseNetInformation" in yaml.safe_dump(compose(layers)):
         # It sees nothing in smaller crops.

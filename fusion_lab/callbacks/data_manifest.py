@@ -10,7 +10,6 @@ from lightning.pytorch.utilities import rank_zero_warn
 from fusion_lab.public.manifest import read_manifest, sha256, write_manifest
 
 _THREADS = 8
-_SPLITS = ("train", "val")
 
 
 class DataManifest(Callback):
@@ -27,17 +26,10 @@ class DataManifest(Callback):
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Read all files once, on the first rank."""
-        splits: Any = getattr(trainer.datamodule, "splits", None)  # type: ignore[attr-defined]
-        if not trainer.is_global_zero or splits is None:
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if not trainer.is_global_zero or not hasattr(data, "files"):
             return
-        pairs = [
-            pair
-            for split in _SPLITS
-            for sets in splits[split].values()
-            for one in sets
-            for pair in one.pairs
-        ]  # fmt: skip
-        files = sorted({file for pair in pairs for file in (pair.a, pair.b, pair.target) if file is not None})
+        files = sorted(data.files)
         with ThreadPoolExecutor(_THREADS) as pool:
             sums = dict(zip(map(str, files), pool.map(sha256, files), strict=True))
         if not self.file.is_file():

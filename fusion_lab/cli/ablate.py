@@ -20,7 +20,7 @@ from fusion_lab.cli.sweep import SEED
 from fusion_lab.cli.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.cli.trials import Trial, ending_like_ctrl_c
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import atomic_path, in_use, make_folder
 
 HELP = "run several experiments over several seeds and compare them in one table"
 _OUR_OWN = ("--exp", "--exp.name", "--exp.seed", "--exp.output", "--ckpt_path", "--config", "-c")
@@ -38,17 +38,21 @@ def main(argv: list[str]) -> int:
         raise FusionLabError(f"`ablate` itself gives {taken[0].partition('=')[0]} to each trial: leave it out.")
     if bool(args.experiments) == bool(args["from"]):
         raise FusionLabError("Name experiments to run, or runs to compare by --from.")
+    made_with: dict[str, str] = {}
     if args["from"]:
         trials = gather(args["from"], args.output)
     else:
-        trials = _plan(args.experiments, args["with"], overrides, args.seeds, args.output, scored=not args.metrics)
+        trials, made_with = _plan(
+            args.experiments, args["with"], overrides, args.seeds, args.output, scored=not args.metrics
+        )
     rows = list(dict.fromkeys(trial.title for trial in trials))
     if args.against and args.against not in rows:
         raise FusionLabError(f"There is no experiment '{args.against}' to compare with: there are {', '.join(rows)}.")
     command = shlex.join(["fusion-lab", "ablate", *argv])
     ablation = Ablation(trials, args.metrics, args.output, command, against=args.against)
     try:
-        with ending_like_ctrl_c():
+        with in_use(args.output), ending_like_ctrl_c():
+            _keep(trials, made_with, args.output)
             ablation.run(args.jobs, submit_options(args.submit))
     except KeyboardInterrupt:
         print("The same command goes on from here.", file=sys.stderr)
@@ -108,8 +112,10 @@ def _plan(
     seeds: int,
     output: Path,
     scored: bool,
-) -> list[Trial]:
+) -> tuple[list[Trial], dict[str, str]]:
     """Compose all experiments and list their trials, seed by seed: what is done first is a whole table.
+
+    What each experiment is made with is given too, by its name.
 
     Where they are to be ``scored`` on validation pairs, all need some.
     """
@@ -145,11 +151,7 @@ def _plan(
         for seed in range(seeds)
         for name, several in files.items()
     ]
-    _refuse_a_mixture(trials, made_with, output)
-    for name, text in made_with.items():
-        with atomic_path(make_folder(output) / f"{name}.yaml") as temporary:
-            temporary.write_text(text, encoding="utf-8")
-    return trials
+    return trials, made_with
 
 
 def _configurations(file: Path) -> list[tuple[Path, ...]]:
@@ -192,8 +194,8 @@ def _validation_pairs(config: dict[str, Any]) -> bool:
     return bool(arguments.get("val")) or "train" not in arguments
 
 
-def _refuse_a_mixture(trials: Sequence[Trial], made_with: dict[str, str], output: Path) -> None:
-    """Let no table mix runs of different configurations."""
+def _keep(trials: Sequence[Trial], made_with: dict[str, str], output: Path) -> None:
+    """Keep what the experiments are made with beside their runs; let no table mix runs of different configurations."""
     for trial in trials:
         earlier = output / f"{trial.name}.yaml"
         if not earlier.is_file() or not (trial.begun or trial.finished):
@@ -203,3 +205,6 @@ def _refuse_a_mixture(trials: Sequence[Trial], made_with: dict[str, str], output
                 f"The run {trial.run} was made with another configuration or other overrides, kept in {earlier}: "
                 "name another --output, or delete the runs of this experiment."
             )
+    for name, text in made_with.items():
+        with atomic_path(make_folder(output) / f"{name}.yaml") as temporary:
+            temporary.write_text(text, encoding="utf-8")

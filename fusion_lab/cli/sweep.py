@@ -20,7 +20,7 @@ from fusion_lab.cli.sweep_file import SweepFile, Values, read_sweep
 from fusion_lab.cli.sweep_progress import SweepProgress
 from fusion_lab.cli.trials import Failure, Trial, ending_like_ctrl_c, run_trials
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import atomic_path, in_use, make_folder
 
 HELP = "run a sweep file of W&B without a server, and compare its runs in one table"
 SEED = "exp.seed"
@@ -36,16 +36,17 @@ def main(argv: list[str]) -> int:
     if taken := [one.name for one in file.parameters if one.name in _OUR_OWN]:
         raise FusionLabError(f"`sweep` itself gives {taken[0]} to each run: leave it out of {args.file}.")
     output = args.output or Path("runs") / "sweeps" / args.file.stem
-    _begin(file, output, args.resume)
-    sweep = Sweep(file, output)
     command = shlex.join(["fusion-lab", "sweep", *argv])
-    try:
-        with ending_like_ctrl_c():
-            sweep.run(args.jobs or max(args.gpus, 1), args.gpus, submit_options(args.submit))
-    except KeyboardInterrupt:
-        print(f"The command goes on from here with --resume: {command}", file=sys.stderr)
-        raise
-    return Ablation(sweep.compared(), args.metrics, output, command, sweep.failures).conclude()
+    with in_use(output):
+        _begin(file, output, args.resume)
+        sweep = Sweep(file, output)
+        try:
+            with ending_like_ctrl_c():
+                sweep.run(args.jobs or max(args.gpus, 1), args.gpus, submit_options(args.submit))
+        except KeyboardInterrupt:
+            print(f"The command goes on from here with --resume: {command}", file=sys.stderr)
+            raise
+        return Ablation(sweep.compared(), args.metrics, output, command, sweep.failures).conclude()
 
 
 def _parser() -> ArgumentParser:

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -157,6 +158,13 @@ class MultiTaskDataModule(LightningDataModule):
     def all_tasks(self) -> list[str]:
         """The tasks of any split, those that are trained on first."""
         return list(dict.fromkeys([*self.tasks, *(task for split in self.splits.values() for task in split)]))
+
+    @property
+    def files(self) -> set[Path]:
+        """Every file that is trained and validated on; known after `setup`."""
+        sets = [one for split in ("train", "val") for several in self.splits[split].values() for one in several]
+        pairs = [pair for one in sets for pair in one.pairs]
+        return {file for pair in pairs for file in (pair.a, pair.b, pair.target) if file is not None}
 
     def prepare_data(self) -> None:
         """Make the data that is made rather than read, once on each node."""

@@ -1,6 +1,7 @@
 """The LightningDataModule of joint training: one set of scenes, seen by infrared-visible fusion and by another task."""
 
 from functools import partial
+from pathlib import Path
 from typing import Any, Literal
 
 from torch.utils.data import DataLoader
@@ -108,6 +109,12 @@ class JointDataModule(MultiTaskDataModule):
         """The tasks that are trained on, the auxiliary one last."""
         main = super().tasks
         return [*main, self.auxiliary.task] if main and self.auxiliary else main
+
+    @property
+    def files(self) -> set[Path]:
+        """Every file that is trained and validated on, those of the auxiliary task included."""
+        beside = (roles for dataset in self._samples().companions for roles in dataset)
+        return super().files.union(*(roles.values() for roles in beside))
 
     @property
     def renders_on_device(self) -> bool:

@@ -185,5 +185,8 @@ def forest_plot(table: DifferenceTable) -> "Figure":
         axis.tick_params(axis="y", length=0)
     panels[0].set_yticks(range(count), table.experiments, fontsize=8)
     panels[0].set_ylim(count - 0.5, -0.5)
-    figure.suptitle(f"Difference to {table.against}; better is to the right", fontsize=9)
+    known = [metric for metric in table.metrics if higher_is_better(metric) is not None]
+    which = "" if len(known) == len(table.metrics) else f" for {', '.join(known)}" if known else None
+    better = "" if which is None else f"; better is to the right{which}"
+    figure.suptitle(f"Difference to {table.against}{better}", fontsize=9)
     return figure

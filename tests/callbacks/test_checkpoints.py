@@ -1,10 +1,13 @@
 """Which checkpoints are kept."""
 
+import os
+import signal
+
 import pytest
 import torch
 from lightning import Callback
 
-from fusion_lab.callbacks import BestCheckpoint, Checkpoints
+from fusion_lab.callbacks import REQUEUE, BestCheckpoint, Checkpoints, StopBetweenBatches
 from fusion_lab.errors import FusionLabError
 from fusion_lab.metrics import Entropy
 from tests.tiny import data, make_pairs, module, trainer
@@ -31,6 +34,17 @@ class Pretend(Callback):
         pl_module.log_dict = lambda *_, **__: None
         pl_module.log = lambda name, *_, **__: None
         type(pl_module).log(pl_module, self.name, torch.tensor(value))
+
+
+class SignalInValidation(Callback):
+    """What a cluster sends during a validation."""
+
+    def __init__(self, step):
+        self.step = step
+
+    def on_validation_batch_start(self, trainer, *_):
+        if trainer.global_step == self.step:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def fit(folder, root, few, *callbacks, steps=5, ckpt=None, **options):
@@ -67,6 +81,42 @@ def test_best_is_the_lowest_loss_or_the_highest_score(root, few, tmp_path, metri
     fit(tmp_path, root, few, Pretend(metric, values), BestCheckpoint(tmp_path, metric))
     assert torch.load(tmp_path / "best.ckpt", weights_only=True)["global_step"] == best
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
+
+
+def best_step(folder):
+    return torch.load(folder / "best.ckpt", weights_only=True)["global_step"]
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "then", "best"),
+    [
+        ("val/loss", [3.0, 1.0, 2.0], [1.5, 4.0], 2),
+        ("val/loss", [3.0, 1.0, 2.0], [1.5, 0.5], 5),
+        ("val/ivf/EN", [1.0, 4.0, 2.0], [3.0, 0.5], 2),
+        ("val/ivf/EN", [1.0, 4.0, 2.0], [3.0, 5.0], 5),
+    ],
+)
+def test_best_is_that_of_the_whole_run_also_if_it_goes_on(root, few, tmp_path, metric, values, then, best):
+    fit(tmp_path, root, few, Pretend(metric, values), BestCheckpoint(tmp_path, metric), keeping(tmp_path), steps=3)
+    assert best_step(tmp_path) == 2
+    again = [Pretend(metric, then), BestCheckpoint(tmp_path, metric), keeping(tmp_path)]
+    fit(tmp_path, root, few, *again, ckpt=tmp_path / "last.ckpt")
+    assert best_step(tmp_path) == best
+
+
+def test_a_run_stopped_in_a_validation_knows_what_it_kept(root, few, tmp_path):
+    def callbacks(values):
+        return [Pretend("val/ivf/EN", values), BestCheckpoint(tmp_path, "val/ivf/EN"), keeping(tmp_path)]
+
+    stop = [SignalInValidation(2), StopBetweenBatches(tmp_path)]
+    with pytest.raises(SystemExit) as end:
+        fit(tmp_path, root, few, *callbacks([1.0, 4.0]), *stop)
+    assert end.value.code == REQUEUE
+    assert best_step(tmp_path) == 2
+    assert regular(tmp_path) == ["step=1.ckpt", "step=2.ckpt"]
+    fit(tmp_path, root, few, *callbacks([3.0, 2.0, 3.5]), ckpt=tmp_path / "interrupted.ckpt")
+    assert best_step(tmp_path) == 2
+    assert regular(tmp_path) == ["step=4.ckpt", "step=5.ckpt"]
 
 
 def test_a_metric_that_there_is_not_is_told_at_the_start(root, few, tmp_path):

@@ -199,6 +199,17 @@ class SignalInFirstBatch(Callback):
             os.kill(os.getpid(), self.number)
 
 
+class SignalInFirstValidation(SignalInFirstBatch):
+    """What a cluster sends while the first pairs are validated."""
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        """Not now."""
+
+    def on_validation_batch_start(self, trainer, *_):
+        if trainer.global_step == 0:
+            os.kill(os.getpid(), self.number)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
 def test_preemption_keeps_the_step_and_ends_with_the_code_that_requeues(place, capsys, number):
     with pytest.raises(SystemExit) as end:
@@ -224,11 +235,27 @@ def test_whoever_listened_before_is_called_with_the_checkpoint_there(place):
     assert heard == [(True, listen)]
 
 
-def test_validation_that_comes_next_is_done_first(place, folder):
-    """Lightning would leave it out in the resumed run."""
-    runner = trainer(place, max_steps=3, val_check_interval=1, enable_checkpointing=True, callbacks=[
-        StopBetweenBatches(place), SignalInFirstBatch(signal.SIGTERM)])  # fmt: skip
+def stop_with_validation(place, folder, signals, **arguments):
+    """Stop a run that validates after every batch; gives its trainer and its checkpoint."""
+    callbacks = [StopBetweenBatches(place), signals]
+    runner = trainer(
+        place, max_steps=3, val_check_interval=1, enable_checkpointing=True, callbacks=callbacks, **arguments
+    )
     with pytest.raises(SystemExit):
         runner.fit(module(), data(folder / "train", folder / "val"))
-    assert load(place / "interrupted.ckpt")["global_step"] == 1
+    return runner, load(place / "interrupted.ckpt")
+
+
+def test_validation_that_comes_next_is_done_first(place, folder):
+    """Lightning would leave it out in the resumed run."""
+    runner, stored = stop_with_validation(place, folder, SignalInFirstBatch(signal.SIGTERM))
+    assert stored["global_step"] == 1
     assert "val/loss" in runner.callback_metrics
+
+
+def test_a_signal_in_a_validation_lets_the_step_be_finished(place, folder):
+    """The gradients of its first batch are in no checkpoint."""
+    signals = SignalInFirstValidation(signal.SIGTERM)
+    _, stored = stop_with_validation(place, folder, signals, accumulate_grad_batches=2)
+    assert stored["global_step"] == 1
+    assert stored["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["processed"] == 2

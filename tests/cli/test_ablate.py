@@ -14,6 +14,7 @@ import yaml
 
 from fusion_lab.cli import trials
 from fusion_lab.cli.main import main
+from fusion_lab.files import in_use
 from tests.tiny import make_pairs, overlay
 
 # Stands for `fusion-lab fit` where only the order of things matters: it does what the configuration says.
@@ -113,6 +114,15 @@ def test_nothing_is_run_again(ablate, experiment, tmp_path):
     # More seeds and experiments join what is there.
     assert ablate(first, experiment("second"), "--seeds", 3) == 0
     assert ran(tmp_path)[2:] == ["seed0/second", "seed1/second", "seed2/first", "seed2/second"]
+
+
+def test_one_at_a_time_in_a_folder(ablate, experiment, tmp_path, capsys):
+    first = experiment("first")
+    with in_use(tmp_path / "out"):
+        assert ablate(first) == 2
+    assert "Another command is running in out: wait" in capsys.readouterr().err
+    assert not (tmp_path / "order.txt").exists()
+    assert ablate(first, "--seeds", 1) == 0
 
 
 def test_a_crash_is_told_and_stops_no_other(ablate, experiment, tmp_path, capsys):

@@ -21,6 +21,7 @@ from fusion_lab.cli.main import main
 from fusion_lab.cli.search import Listed
 from fusion_lab.cli.sweep_file import read_sweep
 from fusion_lab.errors import FusionLabError
+from fusion_lab.files import in_use
 
 REPOSITORY = Path(__file__).parents[2]
 SWEEPS = sorted((REPOSITORY / "experiments" / "sweeps").glob("*.yaml"))
@@ -107,6 +108,14 @@ def test_it_goes_on_only_when_it_is_told_to(place, capsys):
     write(place, {**GRID, "y": {"value": 1}})
     assert sweep(path, "--resume") == 2
     assert "was begun with another file" in capsys.readouterr().err
+
+
+def test_one_at_a_time_in_a_folder(place, capsys):
+    path = write(place, GRID)
+    with in_use(place / "out"):
+        assert sweep(path) == 2
+    assert "Another command is running in out: wait" in capsys.readouterr().err
+    assert sweep(path) == 0
 
 
 def test_a_crash_is_recorded_and_tried_again(place, capsys):

@@ -22,8 +22,8 @@ def few_pairs(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def pairs(tmp_path_factory):
-    return write_embedded_pairs(tmp_path_factory.mktemp("data") / "pairs")
+def pairs(data_root):
+    return data_root / "embedded"
 
 
 def contents(root):

@@ -72,6 +72,14 @@ def assert_same(first, second, **tolerance):
                     assert value == other[task][key]
 
 
+def test_files_are_those_of_the_auxiliary_task_too(root):
+    folders = {"visible", "infrared"}
+    assert {path.relative_to(root).parts[0] for path in module(root).files} == folders
+    found = module(root, StoredFocus()).files
+    assert {path.relative_to(root).parts[0] for path in found} == {*folders, "visible_focus_near", "visible_focus_far"}
+    assert len(found) == 4 * COUNT
+
+
 @pytest.mark.parametrize("auxiliary", [FOCUS, DEFOCUS, ExposureSynthesis()], ids=["paper", "defocus", "exposure"])
 def test_batch_is_a_plain_one_of_both_tasks_cut_at_one_place(root, auxiliary):
     found = batches(root, auxiliary)

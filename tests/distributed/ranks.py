@@ -19,6 +19,72 @@ from fusion_lab.weighting import FAMO, Aggregation
 from tests.tiny import Names, data, module, trainer
 
 
+class Poisoned(Intensity):
+    """A loss that one pair makes undefined."""
+
+    def forward(self, fused, sample):
+        bad = any(name.endswith("mef3") for name in sample["name"])
+        return super().forward(fused, sample) * (torch.nan if bad else 1)
+
+
+class Moved(Callback):
+    """Remember after which batches the network is another one."""
+
+    def __init__(self) -> None:
+        self.batches: list[bool] = []
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.before = [parameter.clone() for parameter in pl_module.network.parameters()]
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
+        now = pl_module.network.parameters()
+        self.batches.append(any(not torch.equal(a, b) for a, b in zip(self.before, now, strict=True)))
+
+
+def skipping(folder: Path, ranks: int, accumulated: int) -> dict:
+    """Train with losses that are sometimes undefined, and leave those batches out."""
+    torch.manual_seed(1)
+    objectives = {task: {"intensity": Intensity("mean", 20)} for task in ("ivf", "mff")}
+    objectives["mef"] = {"intensity": Poisoned("mean", 20)}
+    trained = module(FAMO(), objectives=objectives, optimizer=partial(torch.optim.Adam, lr=1e-3), skip_bad_losses=True)
+    moved = Moved()
+    fit = trainer(
+        folder / f"{ranks}",
+        max_steps=6,
+        devices=ranks,
+        strategy="ddp" if ranks > 1 else "auto",
+        precision="64-true",
+        accumulate_grad_batches=accumulated,
+        callbacks=[MeasureAgain(), moved],
+    )
+    fit.fit(trained, data(folder / "train", batch_size=2 // ranks))
+    return {"moved": moved.batches, "state": {name: value.clone() for name, value in trained.state_dict().items()}}
+
+
+class Statistics(Callback):
+    """Remember the running statistics of the first validation, during which those of the ranks are the same."""
+
+    def on_validation_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.mean = pl_module.network.head[0].running_mean.clone()
+
+
+def normalised(folder: Path, ranks: int) -> dict:
+    """Train a network with batch normalisation, and validate it where one rank has more pairs than the other."""
+    torch.manual_seed(1)
+    trained = module(optimizer=partial(torch.optim.Adam, lr=1e-3))
+    trained.network.head.insert(0, torch.nn.BatchNorm2d(trained.network.head[0].in_channels))
+    statistics = Statistics()
+    fit = trainer(
+        folder / f"{ranks}",
+        max_steps=3,
+        devices=ranks,
+        strategy="ddp" if ranks > 1 else "auto",
+        callbacks=[statistics],
+    )
+    fit.fit(trained, data(folder / "train", folder / "val", batch_size=2 // ranks))
+    return {"mean": statistics.mean, "loss": fit.callback_metrics["val/loss"].item()}
+
+
 class SameNoise(Callback):
     """PCGrad draws an order at every step, on the first rank for all."""
 
@@ -69,6 +135,8 @@ def main(folder: Path, ranks: int) -> None:
     )
     again.fit(combined, data(folder / "train", batch_size=2 // ranks))
     told = {
+        "normalised": normalised(folder, ranks),
+        "skipping": [skipping(folder, ranks, accumulated) for accumulated in (1, 2)],
         "combined": {name: value.clone() for name, value in combined.network.state_dict().items()},
         "names": names.seen,
         "state": {name: value.clone() for name, value in trained.state_dict().items()},

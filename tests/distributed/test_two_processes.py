@@ -94,6 +94,24 @@ def test_conflict_is_that_of_the_global_batch(told):
     assert tables[1] == pytest.approx(tables[0], rel=1e-6, abs=1e-9)
 
 
+def test_running_statistics_of_validation_are_those_of_the_first_rank(told):
+    _, first, second = (one["normalised"] for one in told)
+    assert first["mean"].abs().max() > 0
+    assert torch.equal(first["mean"], second["mean"])
+    assert first["loss"] == second["loss"]
+
+
+@pytest.mark.parametrize("accumulated", [1, 2])
+def test_a_bad_batch_of_one_rank_is_left_out_by_all(told, accumulated):
+    single, first, second = (one["skipping"][accumulated - 1] for one in told)
+    assert single["moved"] == first["moved"] == second["moved"]
+    assert any(single["moved"])
+    assert not all(single["moved"][accumulated - 1 :: accumulated])
+    assert all(tensor.isfinite().all() for tensor in single["state"].values())
+    assert all(torch.equal(second["state"][name], tensor) for name, tensor in first["state"].items())
+    torch.testing.assert_close(first["state"], single["state"], rtol=0, atol=1e-9)
+
+
 def test_gradients_of_the_tasks_are_combined_as_in_one_process(told):
     """Over two ranks and two batches a step, by PCGrad."""
     single, first, second = (one["combined"] for one in told)

@@ -81,11 +81,14 @@ def test_in_single_precision_up_to_rounding(root, tmp_path):
     assert apart.median() < 1e-6
 
 
-def test_gifnet(root, tmp_path):
+@pytest.mark.parametrize("weighting", [Equal, FAMO])
+def test_gifnet(root, tmp_path, weighting):
+    """Its tasks share the features of each other's pairs."""
+
     def run(parts):
         torch.manual_seed(0)
         losses = {"ivf": {"error": InformationError(FixedInformation())}, "mff": {"error": SquaredError()}}
-        trained = gifnet_module(objectives=losses, public={"error": SquaredError()})
+        trained = gifnet_module(objectives=losses, public={"error": SquaredError()}, weighting=weighting())
         return fit(tmp_path / f"{parts}", trained, sharp_data(root, batch_size=2 // parts), parts)
 
     torch.testing.assert_close(run(2), run(1), rtol=0, atol=1e-9)

@@ -121,6 +121,8 @@ def test_worker_processes_change_nothing(whole, root, few, tmp_path, step):
         {"val_check_interval": 2},
         {"limit_train_batches": 2},
         {"accumulate_grad_batches": 2},
+        {"accumulate_grad_batches": 2, "val_check_interval": 1},
+        {"check_val_every_n_epoch": 2},
         {"limit_val_batches": 0},
         {"reuse": True},
     ],

@@ -97,3 +97,16 @@ def test_forest_plot_has_better_to_the_right(table):
     assert losses.xaxis_inverted()
     assert not scores.xaxis_inverted()
     assert [label.get_text() for label in losses.get_yticklabels()] == ["minus", "late", "never"]
+
+
+@pytest.mark.parametrize(
+    ("metrics", "told"),
+    [
+        (["val/loss", "val/ivf/Qabf"], "Difference to full; better is to the right"),
+        (["val/loss", "x"], "Difference to full; better is to the right for val/loss"),
+        (["x"], "Difference to full"),
+    ],
+)
+def test_forest_plot_tells_what_is_better_where_that_is_known(metrics, told):
+    results = {name: {0: dict.fromkeys(metrics, value)} for name, value in (("full", 1.0), ("minus", 2.0))}
+    assert forest_plot(difference_table(results, "full", metrics)).get_suptitle() == told
