@@ -1,6 +1,6 @@
 """How training scales from one process to two, one thread each, and what the processes send each other in a step.
 
-    python benchmarks/scaling.py [TITA+FAMO] [GIFNet] [--steps 10] [--rounds 3] [--patch 48]
+    python benchmarks/scaling.py [--only GIFNet] [--steps 10] [--rounds 3] [--patch 48]
 
 Both experiments are trained by `fusion-lab fit` itself, on the embedded data. Efficiency is the number of steps a
 second of two processes over that of one, each process with a batch of its own: 1 means that twice the pairs take the
@@ -116,12 +116,12 @@ def numbers(shapes: list[Any]) -> int:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", default=list(EXPERIMENTS), choices=EXPERIMENTS, metavar="NAME")
+    parser.add_argument("--only", choices=EXPERIMENTS)
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--patch", type=int, default=48)
     arguments = parser.parse_args()
-    for name in arguments.names:
+    for name in [arguments.only] if arguments.only else EXPERIMENTS:
         seconds: dict[int, list[float]] = {1: [], 2: []}
         for _ in range(arguments.rounds):
             for processes in seconds:
@@ -129,7 +129,8 @@ def main() -> None:
                 seconds[processes].append(told["seconds"])
         one, two = (statistics.median(seconds[processes]) for processes in (1, 2))
         print(
-            f"{name}: {1 / one:.2f} steps a second with one process, {1 / two:.2f} with two; efficiency {one / two:.2f}",
+            f"{name}: {1 / one:.2f} steps a second with one process, {1 / two:.2f} with two; "
+            f"efficiency {one / two:.2f}",
             flush=True,
         )
         calls: dict[tuple[str, int], int] = {}

@@ -20,7 +20,7 @@ from fusion_lab.modules.bad_losses import refuse_batch
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
-from fusion_lab.weighting.ranks import mean_over_ranks, take_from_first_rank
+from fusion_lab.weighting.ranks import mean_over_ranks
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = Callable[[Optimizer], LRScheduler]
@@ -108,10 +108,13 @@ class FusionModule(LightningModule):
         self._window = Window()
         self._steps_on_something = True
         # Tables never change and what weightings learn is the same everywhere: DDP need not send them at every step.
-        # Running statistics are taken from the first rank where they are used, in `_start_evaluation`: in validation
-        # DDP would send them at every pair, and wait forever on ranks that have more pairs than others.
-        buffers = [name for name, _ in self.named_buffers()]
-        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, buffers)
+        still = [
+            f"{prefix}.{name}".lstrip(".")
+            for prefix, part in self.named_modules()
+            if not hasattr(part, "running_mean")
+            for name, _ in part.named_buffers(recurse=False)
+        ]
+        DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, still)
 
     def on_fit_start(self) -> None:
         """Prepare the losses, and refuse a weighting that would never learn."""
@@ -280,8 +283,6 @@ class FusionModule(LightningModule):
         return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
 
     def _start_evaluation(self) -> None:
-        normalising = (part for part in self.network.modules() if hasattr(part, "running_mean"))
-        take_from_first_rank(buffer for part in normalising for buffer in part.buffers(recurse=False))
         # For each task: the pairs, those that have a loss, and the sum of their losses.
         self._evaluated = torch.zeros(len(self.metrics), 3, dtype=torch.float64, device=self.device)
         for metrics in self.metrics.values():

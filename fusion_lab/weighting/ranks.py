@@ -1,6 +1,6 @@
 """What the processes of one training share, so that each weighs the tasks alike."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
@@ -14,13 +14,6 @@ def mean_over_ranks(values: Tensor) -> Tensor:
     values = values.clone()
     distributed.all_reduce(values)
     return values / distributed.get_world_size()
-
-
-def take_from_first_rank(tensors: Iterable[Tensor]) -> None:
-    """Overwrite tensors, of the same shapes on all processes, by those of the first one."""
-    if _several():
-        for tensor in tensors:
-            distributed.broadcast(tensor, src=0)
 
 
 @contextmanager

@@ -83,6 +83,32 @@ def test_best_is_the_lowest_loss_or_the_highest_score(root, few, tmp_path, metri
     assert [path.name for path in tmp_path.iterdir()] == ["best.ckpt"]
 
 
+class Found(Callback):
+    """Remember which checkpoints there are when validation begins."""
+
+    def __init__(self, folder):
+        self.folder, self.names = folder, []
+
+    def on_validation_start(self, trainer, pl_module):
+        self.names.append(regular(self.folder))
+
+
+@pytest.mark.parametrize(
+    ("options", "names"),
+    [
+        ({}, [[], ["step=1.ckpt"], ["step=1.ckpt", "step=2.ckpt"], ["step=2.ckpt", "step=3.ckpt"]]),
+        ({"val_check_interval": None, "check_val_every_n_epoch": 2}, [["step=2.ckpt", "step=3.ckpt"]]),
+    ],
+    ids=["every step", "every second epoch"],
+)
+def test_a_step_is_kept_after_its_validation(root, few, tmp_path, options, names):
+    """A run resumed from it would leave validation out."""
+    found = Found(tmp_path)
+    fit(tmp_path, root, few, found, keeping(tmp_path), steps=4, **options)
+    assert found.names == names
+    assert regular(tmp_path) == ["step=3.ckpt", "step=4.ckpt"]
+
+
 def best_step(folder):
     return torch.load(folder / "best.ckpt", weights_only=True)["global_step"]
 

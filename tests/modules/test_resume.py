@@ -25,6 +25,16 @@ def few(tmp_path_factory):
     return make_pairs(tmp_path_factory.mktemp("few"), ivf=1, mff=1, mef=1)
 
 
+class Validated(Callback):
+    """Remember after how many batches validation came."""
+
+    def __init__(self):
+        self.batches = []
+
+    def on_validation_end(self, trainer, pl_module):
+        self.batches.append(trainer.fit_loop.epoch_loop.batch_progress.total.processed)
+
+
 class Run:
     """One run, kept with everything that it ends with."""
 
@@ -38,12 +48,13 @@ class Run:
             optimizer=partial(torch.optim.Adam, lr=1e-3),
             scheduler=one_cycle if schedule else None,
         )
-        self.names = Names()
+        self.names, validated = Names(), Validated()
         callbacks = [
             RepeatableNoise(3),
             MeasureAgain(),
             EMAWeightAveraging(decay=0.8, use_buffers=False),
             self.names,
+            validated,
             Checkpoints(folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_last=True),
         ]
         options = {"max_steps": STEPS, "callbacks": callbacks, "enable_checkpointing": True, **arguments}
@@ -52,6 +63,7 @@ class Run:
         self.end = torch.load(folder / "last.ckpt", weights_only=True)
         assert fit.global_step == self.end["global_step"]
         self.epoch = fit.current_epoch
+        self.validated = validated.batches
 
 
 def load(folder, step):
@@ -136,6 +148,8 @@ def test_other_rhythms(root, few, tmp_path, arguments):
         batches = [step, 2, 3, 5][step] if "accumulate_grad_batches" in arguments else step
         assert resumed.names.seen == run.names.seen[batches:]
         assert_equal_ends(resumed.end, run.end)
+        # What was due after the step of the checkpoint was done before it was written.
+        assert resumed.validated == [one for one in run.validated if one > batches]
 
 
 @pytest.mark.parametrize("every", [100, 2])
