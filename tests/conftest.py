@@ -8,6 +8,7 @@ import torch
 from filelock import FileLock
 
 from fusion_lab.data.embedded import write_embedded_pairs
+from tests.tiny import TASKS, make_pairs
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -20,6 +21,12 @@ def seeded_module() -> None:
 def seeded() -> None:
     """Let every test draw the same random numbers, whichever ran before it."""
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def few(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny pair of each task, to validate on; only to be read."""
+    return make_pairs(tmp_path_factory.mktemp("few"), **dict.fromkeys(TASKS, 1))
 
 
 @pytest.fixture(scope="session")

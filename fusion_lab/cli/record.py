@@ -14,6 +14,16 @@ from fusion_lab import __version__
 from fusion_lab.files import atomic_path
 
 RESULT = "result.json"
+BEST = "best.ckpt"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """List the checkpoints that the run in a folder can go on from, the newest first.
+
+    The best one, which may be of long ago, is none of them, nor is what a killed process has left half-written.
+    """
+    found = [path for path in (folder / "checkpoints").glob("[!.]*.ckpt") if path.name != BEST]
+    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
 def record_run(folder: Path, config: str, argv: list[str]) -> None:

@@ -3,11 +3,10 @@
 import sys
 from pathlib import Path
 
+from fusion_lab.cli.record import BEST, checkpoints
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.weights import read_network
 from fusion_lab.seal import check_seal
-
-LAST, BEST = "last", "best"
 
 
 def find_checkpoint(asked: str, folder: Path) -> Path:
@@ -21,16 +20,15 @@ def find_checkpoint(asked: str, folder: Path) -> Path:
     Raises:
         FusionLabError: There is none.
     """
-    if asked != LAST:
-        path = folder / "checkpoints" / "best.ckpt" if asked == BEST else Path(asked)
+    if asked != "last":
+        path = folder / "checkpoints" / BEST if asked == "best" else Path(asked)
         if not path.is_file():
             raise FusionLabError(f"The checkpoint {path} does not exist: check --ckpt_path.")
         check_seal(path)
         return path
-    found = [path for path in (folder / "checkpoints").glob("*.ckpt") if path.stem != BEST and path.name[0] != "."]
-    if not found:
+    if not (found := checkpoints(folder)):
         raise FusionLabError(f"The run {folder} has no checkpoint yet: start it with `fit`, without --ckpt_path.")
-    for path in sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True):
+    for path in found:
         try:
             check_seal(path)
             read_network(path)

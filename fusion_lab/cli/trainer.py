@@ -25,7 +25,7 @@ from fusion_lab.callbacks import REQUEUE, KeepHistory
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.endings import in_sentences
 from fusion_lab.cli.mistakes import explain
-from fusion_lab.cli.record import record_result, record_run, run_id
+from fusion_lab.cli.record import BEST, RESULT, checkpoints, record_result, record_run, run_id
 from fusion_lab.cli.resume import find_checkpoint
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder, remove_leftovers
@@ -100,12 +100,12 @@ def main(command: str, argv: list[str]) -> int:
 
     cli = build(command, compose(ours.config), overrides)
     folder = Path(cli.trainer.default_root_dir)
-    begun = any((folder / "checkpoints").glob("*.ckpt"))
+    begun = bool(checkpoints(folder))
     asked = ours.ckpt_path or ("last" if command == "fit" and begun and cli.config.exp.auto_resume else None)
     checkpoint = find_checkpoint(asked, folder) if asked else None
     if checkpoint is not None:
         _check_fit(checkpoint, cli.model.network)
-    elif command == "fit" and begun:
+    elif command == "fit" and (begun or ((folder / RESULT).is_file() and (folder / "checkpoints" / BEST).is_file())):
         raise FusionLabError(
             f"The folder {folder} already holds a run: resume it with --ckpt_path last, or choose another --exp.name."
         )

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusion_lab.cli.record import RESULT
+from fusion_lab.cli.record import RESULT, checkpoints
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
 
@@ -79,7 +79,7 @@ class Trial:
     @property
     def begun(self) -> bool:
         """Whether the run has a checkpoint to go on from."""
-        return any((self.run / "checkpoints").glob("*.ckpt"))
+        return bool(checkpoints(self.run))
 
     @property
     def command(self) -> list[str]:

@@ -18,11 +18,6 @@ def root(tmp_path_factory):
     return make_pairs(tmp_path_factory.mktemp("pairs"), ivf=2, mff=2, mef=2)
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    return make_pairs(tmp_path_factory.mktemp("few"), ivf=1, mff=1, mef=1)
-
-
 class Pretend(Callback):
     """Let a metric have chosen values, one a validation."""
 

@@ -19,11 +19,6 @@ def root(tmp_path_factory):
     return make_pairs(tmp_path_factory.mktemp("pairs"), ivf=3, mff=2, mef=1)
 
 
-@pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    return make_pairs(tmp_path_factory.mktemp("few"), ivf=1, mff=1, mef=1)
-
-
 class Break(Callback):
     """The process ends in a hook, at a step."""
 

@@ -37,11 +37,6 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory):
-    return make_pairs(tmp_path_factory.mktemp("few"), ivf=1, mff=1, mef=1)
-
-
-@pytest.fixture(scope="module")
 def plain(root, few, tmp_path_factory):
     """Each network as it trains in single precision, with what was logged."""
     return {kind: fit(root, few, tmp_path_factory.mktemp(kind), kind) for kind in ("tita", "gifnet")}

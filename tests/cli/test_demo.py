@@ -1,4 +1,5 @@
 import csv
+import shutil
 from pathlib import Path
 
 import pytest
@@ -28,9 +29,10 @@ TINY = {
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The demo with a tiny network, run twice into the same folder."""
+def made(tmp_path_factory, data_root):
+    """The demo with a tiny network, run twice into the same folder, where its data is already."""
     folder = tmp_path_factory.mktemp("demo")
+    shutil.copytree(data_root, folder / "out" / "data")
     experiment = folder / "tiny.yaml"
     experiment.write_text(yaml.safe_dump(TINY))
     with pytest.MonkeyPatch.context() as patch:

@@ -3,9 +3,9 @@
 import os
 
 import pytest
-import torch
 
 from fusion_lab.callbacks import CheckpointFiles
+from fusion_lab.cli.record import checkpoints
 from fusion_lab.cli.resume import find_checkpoint
 from fusion_lab.errors import FusionLabError
 from fusion_lab.networks import TITA
@@ -69,8 +69,11 @@ def test_a_run_without_a_sound_one_is_told(run):
         find_checkpoint("last", run)
 
 
-def test_temporary_files_are_no_checkpoints(tmp_path):
-    (tmp_path / "checkpoints").mkdir()
-    torch.save({}, tmp_path / "checkpoints" / ".last-abc.ckpt")
+def test_what_was_half_written_and_the_best_are_not_gone_on_from(run, tmp_path):
+    (run / "checkpoints" / ".last-abc.ckpt").touch()
+    assert [path.stem for path in checkpoints(run)] == ["last", "step=2", "step=1"]
+    for path in checkpoints(run):
+        path.unlink()
+    assert checkpoints(run) == []
     with pytest.raises(FusionLabError, match="has no checkpoint yet"):
         find_checkpoint("last", tmp_path)

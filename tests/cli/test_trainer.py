@@ -258,6 +258,26 @@ def test_finished_run_is_not_overwritten(mistake, run, checkpoint):
     assert checkpoint.read_bytes() == before
 
 
+def test_the_best_of_a_finished_run_is_not_overwritten(mistake, run, tmp_path):
+    kept = tmp_path / "tiny" / "checkpoints" / "best.ckpt"
+    kept.parent.mkdir(parents=True)
+    shutil.copy(run / "checkpoints" / "best.ckpt", kept)
+    shutil.copy(run / "result.json", tmp_path / "tiny")
+    assert "already holds a run" in mistake(f"--exp.output={tmp_path}")
+    assert "already holds a run" in mistake(f"--exp.output={tmp_path}", "--exp.auto_resume=true")
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_anew(config, checkpoint, tmp_path):
+    (tmp_path / "tiny" / "checkpoints").mkdir(parents=True)
+    for name in (".step=2-abc.ckpt", "best.ckpt"):
+        (tmp_path / "tiny" / "checkpoints" / name).write_bytes(b"half")
+    assert main(["fit", "--config", str(config), f"--exp.output={tmp_path}", "--exp.auto_resume=true"]) == 0
+    anew = tmp_path / "tiny" / "checkpoints"
+    assert {path.name for path in anew.iterdir()} == {path.name for path in checkpoint.parent.iterdir()}
+    one, other = (torch.load(path, weights_only=True) for path in (anew / "last.ckpt", checkpoint))
+    assert all(torch.equal(other["state_dict"][name], tensor) for name, tensor in one["state_dict"].items())
+
+
 def test_weighting_that_nothing_measures_for(mistake):
     assert "MeasureAgain" in mistake("--trainer.callbacks=[]")
 
