@@ -52,7 +52,8 @@ def main(argv: list[str]) -> int:
     ablation = Ablation(trials, args.metrics, args.output, command, against=args.against)
     try:
         with in_use(args.output), ending_like_ctrl_c():
-            _keep(trials, made_with, args.output)
+            if made_with:
+                _keep(trials, made_with, args.output)
             ablation.run(args.jobs, submit_options(args.submit))
     except KeyboardInterrupt:
         print("The same command goes on from here.", file=sys.stderr)

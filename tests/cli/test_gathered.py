@@ -35,6 +35,15 @@ def test_runs_in_a_folder_are_compared(tmp_path):
     assert "| minus | +2.000 [+2.000, +2.000] |" in text
 
 
+def test_the_table_may_go_where_the_runs_are(tmp_path):
+    write_run(tmp_path, "whole", 0, 1.0)
+    # What `ablate` has kept there of the experiment.
+    (tmp_path / "whole.yaml").write_text("config: {}\n")
+    assert main(["ablate", "--from", str(tmp_path), "-o", str(tmp_path)]) == 0
+    assert table(tmp_path) == {"whole": (1.0, "1")}
+    assert (tmp_path / "whole.yaml").read_text() == "config: {}\n"
+
+
 @pytest.fixture
 def server(monkeypatch):
     """What the public API answers for a sweep of four runs, one of them still running."""
