@@ -123,7 +123,12 @@ def try_all(trial: Trial) -> None:
         assert trial.wait_for_end(job, name) == ("COMPLETED", 1)
         same(name, f"{name}: a preemption with a time of grace")
 
-    for name, job in (("stopped", trial.script("one_node.sbatch", "stopped")), ("ended", trial.submit("ended"))):
+    # One after the other: the second would train to its end while the first is looked at.
+    for name, begin in (
+        ("stopped", lambda: trial.script("one_node.sbatch", "stopped")),
+        ("ended", lambda: trial.submit("ended")),
+    ):
+        job = begin()
         trial.wait_for_step(name, 3)
         trial.run("scancel", job)
         assert trial.wait_for_end(job, name)[0] == "CANCELLED"
