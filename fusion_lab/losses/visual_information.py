@@ -1,0 +1,71 @@
+"""The visual information term."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fusion_lab.errors import FusionLabError
+from fusion_lab.losses.base import LossTerm
+from fusion_lab.losses.filters import gaussian_window
+from fusion_lab.types import Sample
+
+SHORTEST_SIDE = 41
+"""The side in pixels that leaves one window at the coarsest of the four scales."""
+
+_EYE_NOISE = 2 / 255**2
+_TINY = 1e-10
+
+
+def visual_information(fused: Tensor, source: Tensor) -> Tensor:
+    """Return VIFp of a fused image for one source, both in [0, 1] (Sheikh and Bovik, 2006): a scalar, about 0..1.
+
+    Over four scales with Gaussian windows of n = 17, 9, 5, 3 pixels and standard deviation n/5, with the local gain
+    ``g = cov(X, F) / var(X)`` and the distortion ``d = var(F) - g cov(X, F)``:
+    ``sum log(1 + g^2 var(X) / (d + s)) / sum log(1 + var(X) / s)``; s is the noise of the eye. The mean over the batch.
+
+    Args:
+        fused: ``(B, 1, H, W)``, sides of 41 pixels or more.
+        source: ``(B, 1, H, W)``.
+
+    Raises:
+        FusionLabError: A side is too short for four scales.
+    """
+    if min(fused.shape[-2:]) < SHORTEST_SIDE:
+        raise FusionLabError(
+            f"Visual information needs images of {SHORTEST_SIDE} pixels or more a side, but was given "
+            f"{fused.shape[-1]}x{fused.shape[-2]}: choose a larger `patch`."
+        )
+    planes = torch.cat([fused, source], dim=1)
+    # Variances ignore the mean; without it they lose fewer digits.
+    planes = planes - planes.mean((2, 3), keepdim=True).detach()
+    through_fused = from_source = planes.new_zeros(())
+    for scale, size in enumerate((17, 9, 5, 3)):
+        window = gaussian_window(size, size / 5).to(planes)
+        if scale > 0:
+            planes = _filtered(planes, window, stride=2)
+        moments = torch.cat([planes, planes.square(), planes.prod(1, keepdim=True)], dim=1)
+        mean_f, mean_s, square_f, square_s, product = _filtered(moments, window).unbind(1)
+        variance_f = (square_f - mean_f.square()).clamp(min=0)
+        variance_s = (square_s - mean_s.square()).clamp(min=0)
+        # An inverted source is no information: its gain is 0.
+        covariance = (product - mean_f * mean_s).clamp(min=0)
+        gain = covariance / (variance_s + _TINY)
+        distortion = (variance_f - gain * covariance).clamp(min=0)
+        through_fused = through_fused + (gain.square() * variance_s / (distortion + _EYE_NOISE)).log1p().sum((1, 2))
+        from_source = from_source + (variance_s / _EYE_NOISE).log1p().sum((1, 2))
+    return (through_fused / (from_source + _TINY)).mean()
+
+
+class VisualInformation(LossTerm):
+    """``1 - (VIFp(A, F) + VIFp(B, F)) / 2``, see `visual_information`. Patches need 41 pixels a side."""
+
+    def forward(self, fused: Tensor, sample: Sample) -> Tensor:
+        """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        return 1 - (visual_information(fused, sample["source_a"]) + visual_information(fused, sample["source_b"])) / 2
+
+
+def _filtered(planes: Tensor, window: Tensor, stride: int = 1) -> Tensor:
+    """Filter each plane of ``(B, K, H, W)`` inside the image only."""
+    return F.conv2d(planes.flatten(0, 1)[:, None], window[None, None], stride=stride)[:, 0].unflatten(
+        0, planes.shape[:2]
+    )
