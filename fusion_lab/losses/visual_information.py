@@ -13,7 +13,8 @@ SHORTEST_SIDE = 41
 """The side in pixels that leaves one window at the coarsest of the four scales."""
 
 _EYE_NOISE = 2 / 255**2
-_TINY = 1e-10
+_FLAT = 1e-7
+"""Variance below which a window is flat: float32 cannot tell it from rounding."""
 
 
 def visual_information(fused: Tensor, source: Tensor) -> Tensor:
@@ -21,7 +22,8 @@ def visual_information(fused: Tensor, source: Tensor) -> Tensor:
 
     Over four scales with Gaussian windows of n = 17, 9, 5, 3 pixels and standard deviation n/5, with the local gain
     ``g = cov(X, F) / var(X)`` and the distortion ``d = var(F) - g cov(X, F)``:
-    ``sum log(1 + g^2 var(X) / (d + s)) / sum log(1 + var(X) / s)``; s is the noise of the eye. The mean over the batch.
+    ``sum log(1 + g^2 var(X) / (d + s)) / sum log(1 + var(X) / s)``; s is the noise of the eye. The sums go over the whole
+    batch: a patch of flat sky has nothing to tell, and its quotient would be noise.
 
     Args:
         fused: ``(B, 1, H, W)``, sides of 41 pixels or more.
@@ -49,19 +51,24 @@ def visual_information(fused: Tensor, source: Tensor) -> Tensor:
         variance_s = (square_s - mean_s.square()).clamp(min=0)
         # An inverted source is no information: its gain is 0.
         covariance = (product - mean_f * mean_s).clamp(min=0)
-        gain = covariance / (variance_s + _TINY)
+        gain = covariance / (variance_s + _FLAT)
         distortion = (variance_f - gain * covariance).clamp(min=0)
-        through_fused = through_fused + (gain.square() * variance_s / (distortion + _EYE_NOISE)).log1p().sum((1, 2))
-        from_source = from_source + (variance_s / _EYE_NOISE).log1p().sum((1, 2))
-    return (through_fused / (from_source + _TINY)).mean()
+        through_fused = through_fused + (gain.square() * variance_s / (distortion + _EYE_NOISE)).log1p().sum()
+        from_source = from_source + (variance_s / _EYE_NOISE).log1p().sum()
+    return through_fused / (from_source + 1)
 
 
 class VisualInformation(LossTerm):
-    """``1 - (VIFp(A, F) + VIFp(B, F)) / 2``, see `visual_information`. Patches need 41 pixels a side."""
+    """``1 / (1 + VIFp(A, F) + VIFp(B, F))``, see `visual_information`. Patches need 41 pixels a side.
+
+    A quotient, not a difference: VIF has no upper bound where a source is faint, and weightings such as FAMO need losses
+    that stay positive.
+    """
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
         """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
-        return 1 - (visual_information(fused, sample["source_a"]) + visual_information(fused, sample["source_b"])) / 2
+        a, b = sample["source_a"], sample["source_b"]
+        return 1 / (1 + visual_information(fused, a) + visual_information(fused, b))
 
 
 def _filtered(planes: Tensor, window: Tensor, stride: int = 1) -> Tensor:
