@@ -9,7 +9,9 @@ from fusion_lab.callbacks.fused_pictures import FusedPictures
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
 from fusion_lab.callbacks.history import HistoryLogger, KeepHistory
 from fusion_lab.callbacks.interruption import REQUEUE, StopBetweenBatches
+from fusion_lab.callbacks.matmul_precision import MatmulPrecision
 from fusion_lab.callbacks.measure_again import MeasureAgain
+from fusion_lab.callbacks.moving_average import MovingAverage
 from fusion_lab.callbacks.operation_weights import OperationWeights
 from fusion_lab.callbacks.repeatable_noise import RepeatableNoise
 from fusion_lab.callbacks.wandb_logger import RunLogger
@@ -27,7 +29,9 @@ __all__ = [
     "GradientConflict",
     "HistoryLogger",
     "KeepHistory",
+    "MatmulPrecision",
     "MeasureAgain",
+    "MovingAverage",
     "OperationWeights",
     "RepeatableNoise",
     "RunLogger",

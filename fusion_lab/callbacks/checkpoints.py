@@ -16,7 +16,7 @@ class Checkpoints(ModelCheckpoint):
     """`ModelCheckpoint` whose ``last.ckpt`` is the last step, with all that resuming needs.
 
     The original leaves ``last.ckpt`` at the last regular checkpoint or, where there was none, writes it after
-    training, when `EMAWeightAveraging` has put the averaged weights in place of the current ones. Where validation
+    training, when `MovingAverage` has put the averaged weights in place of the current ones. Where validation
     follows a step, its checkpoint is written after it: Lightning would leave it out in a run that is resumed between.
 
     Args:

@@ -5,9 +5,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
+from torch import distributed
 
 from fusion_lab.callbacks.checkpoints import validation_follows
 
@@ -37,6 +39,7 @@ class StopBetweenBatches(Checkpoint):
         self._step = 0
         self._listeners: dict[int, Any] = {}
         self._listening = False
+        self._hosts: Any = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note who listens to signals already; Lightning itself begins to listen after this."""
@@ -45,6 +48,9 @@ class StopBetweenBatches(Checkpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals."""
         self._asked = None
+        if trainer.world_size > 1 and self._hosts is None:
+            # Between the hosts: a collective on the devices would make each step wait for its end.
+            self._hosts = distributed.new_group(backend="gloo")
         for number in (signal.SIGINT, *_PREEMPTION):
             if number != signal.SIGUSR2 or callable(self._listeners.get(number)):
                 signal.signal(number, self._ask)
@@ -58,24 +64,27 @@ class StopBetweenBatches(Checkpoint):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Stop if any rank was asked to, after validation where it comes next."""
-        asked = self._anybody(trainer, self._asked is not None)
+        asked = self._anybody(self._asked is not None)
         if asked and trainer.global_step > self._step and not validation_follows(trainer):
             self._stop(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop if any rank was asked to, unless the step is not done."""
         whole = not trainer.fit_loop.epoch_loop._should_accumulate()
-        if self._listening and whole and self._anybody(trainer, self._asked is not None):
+        if self._listening and whole and self._anybody(self._asked is not None):
             self._stop(trainer)
 
-    @staticmethod
-    def _anybody(trainer: Trainer, asked: bool) -> bool:
+    def _anybody(self, asked: bool) -> bool:
         """Ask all ranks: they stop together, or one would wait for the others forever."""
-        return bool(trainer.strategy.reduce_boolean_decision(asked, all=False))
+        if self._hosts is None:
+            return asked
+        answers = torch.tensor(asked)
+        distributed.all_reduce(answers, distributed.ReduceOp.MAX, self._hosts)
+        return bool(answers)
 
     def _stop(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(self.folder / "interrupted.ckpt")
-        if self._anybody(trainer, self._asked == signal.SIGINT):
+        if self._anybody(self._asked == signal.SIGINT):
             raise KeyboardInterrupt
         self._restore()
         if self._asked is not None and callable(self._listeners[self._asked]):
@@ -86,6 +95,7 @@ class StopBetweenBatches(Checkpoint):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Listen no more."""
         self._restore()
+        self._hosts = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Listen no more."""

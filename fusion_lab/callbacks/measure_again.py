@@ -18,7 +18,8 @@ class MeasureAgain(UpdatesWeighting):
 
     Under gradient accumulation the batches of one step are kept and measured together. The second pass runs in train
     mode and precision of the first, without gradients, on the bare module, so that no gradients are synchronised; the
-    losses are averaged over all ranks. A weighting that does not learn this way costs nothing; one that asks for the
+    losses are averaged over all ranks. A step that the scaler of float16 leaves out, which Lightning counts, is none. A
+    weighting that does not learn this way costs nothing; one that asks for the
     losses of the next batch (`LossWeighting.reuse_next_loss`) gets them, one step late.
     """
 
@@ -26,6 +27,7 @@ class MeasureAgain(UpdatesWeighting):
     _before: list[Losses]
     _last: Losses
     _step: int
+    _scale: float
 
     def __init__(self) -> None:
         self._forget()
@@ -37,6 +39,7 @@ class MeasureAgain(UpdatesWeighting):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting from where training starts."""
         self._step = trainer.global_step
+        self._scale = _scale(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -53,6 +56,10 @@ class MeasureAgain(UpdatesWeighting):
         if trainer.global_step == self._step:
             return
         self._step = trainer.global_step
+        # The scaler lowers its scale exactly where it leaves a step out.
+        scale, self._scale = self._scale, _scale(trainer)
+        if self._scale < scale:
+            self._batches, self._before = [], []
         if not self._before:
             return
         # These are means over ranks already.
@@ -76,7 +83,7 @@ class MeasureAgain(UpdatesWeighting):
         self._last = state_dict["last"]
 
     def _forget(self) -> None:
-        self._batches, self._before, self._last, self._step = [], [], {}, 0
+        self._batches, self._before, self._last, self._step, self._scale = [], [], {}, 0, 1.0
 
     def _update(self, module: FusionModule, before: Losses, after: Losses) -> None:
         """Tell the weighting about the tasks that were measured both times."""
@@ -88,6 +95,12 @@ class MeasureAgain(UpdatesWeighting):
             {task: before[task].to(device) for task in both}, {task: after[task].to(device) for task in both}
         )
         module.log_dict({f"weighting/{name}": value for name, value in numbers.items()})
+
+
+def _scale(trainer: Trainer) -> float:
+    """Return the scale of float16 losses, 1 in other precisions; on a GPU this waits for the device."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler.get_scale() if scaler else 1.0
 
 
 def _mean(losses: list[Losses]) -> Losses:

@@ -155,6 +155,9 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
     for key in ("exp", "trainer"):
         if not isinstance(config.get(key, {}), dict):
             raise FusionLabError(f"`{key}` in the configuration should hold keys of its own. Found `{config[key]}`.")
+    if config.get("trainer", {}).get("accelerator") == "auto" and torch.backends.mps.is_available():
+        # Lightning would choose it, and it has no float64 to score in.
+        config["trainer"]["accelerator"] = "cpu"
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "config.yaml"
         merged.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_lab.losses.base import LossTerm
-from fusion_lab.losses.filters import gaussian_window
+from fusion_lab.losses.filters import gaussian_filter
 from fusion_lab.types import Sample
 
 SIDE = 11
@@ -34,7 +34,7 @@ def exposure_similarity(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Te
     level = (source_a.mean((2, 3), keepdim=True) + source_b.mean((2, 3), keepdim=True)) / 2
     f, a, b = fused - level, source_a - level, source_b - level
     moments = torch.cat([f, a, b, f * f, a * a, b * b, f * a, f * b, a * b], dim=1)
-    means = _mean(moments, gaussian_window(SIDE, 1.5))
+    means = gaussian_filter(moments, SIDE, 1.5)
     mean_f, mean_a, mean_b, ff, aa, bb, fa, fb, ab = means.split(1, dim=1)
     variance_f = ff - mean_f**2
     desired = (
@@ -54,11 +54,10 @@ class ExposureStructure(LossTerm):
 
 def _desired_weights(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """Return the weights ``(B, 1, H - 10, W - 10)`` with which the sources make up the desired structure."""
-    flat = torch.full((SIDE, SIDE), 1.0)
     pixels = SIDE**2
     level_a, level_b = a.mean((2, 3), keepdim=True), b.mean((2, 3), keepdim=True)
     a, b = a - level_a, b - level_b
-    sums = _mean(torch.cat([a, b, a * a, b * b, a * b], dim=1), flat)
+    sums = F.avg_pool2d(torch.cat([a, b, a * a, b * b, a * b], dim=1), SIDE, stride=1) * pixels
     total_a, total_b, square_a, square_b, product = sums.split(1, dim=1)
     energy_a = (square_a - total_a**2 / pixels).clamp(min=0)
     energy_b = (square_b - total_b**2 / pixels).clamp(min=0)
@@ -75,8 +74,3 @@ def _desired_weights(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     energy = share_a**2 * energy_a + share_b**2 * energy_b + 2 * share_a * share_b * shared
     length = energy.clamp(min=1e-6).sqrt()
     return stronger * share_a / length, stronger * share_b / length
-
-
-def _mean(planes: Tensor, window: Tensor) -> Tensor:
-    """Filter each plane of ``(B, K, H, W)`` inside the image only."""
-    return F.conv2d(planes.flatten(0, 1)[:, None], window[None, None].to(planes))[:, 0].unflatten(0, planes.shape[:2])

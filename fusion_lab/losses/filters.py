@@ -4,7 +4,6 @@ import math
 from functools import cache
 
 import torch
-from kornia.filters import filter2d
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -40,8 +39,10 @@ def sobel_magnitude(image: Tensor) -> Tensor:
 
 
 @cache
-def gaussian_window(size: int, sigma: float) -> Tensor:
-    """Give a normalised Gaussian ``(size, size)`` of ``sigma`` pixels.
+def gaussian_window(
+    size: int, sigma: float, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return a normalised Gaussian ``(size, size)`` of ``sigma`` pixels, made once for a device.
 
     Rounded to float32 tap by tap as in the releases, whatever the images are: SSIM's variances feel the difference.
     """
@@ -49,9 +50,24 @@ def gaussian_window(size: int, sigma: float) -> Tensor:
     with torch.inference_mode(False):
         taps = torch.tensor([math.exp(-((i - size // 2) ** 2) / (2 * sigma**2)) for i in range(size)])
         taps = taps / taps.sum()
-        return torch.outer(taps, taps)
+        return torch.outer(taps, taps).to(device, dtype)
+
+
+def gaussian_filter(planes: Tensor, size: int, sigma: float, stride: int = 1) -> Tensor:
+    """Filter each plane of ``(B, C, H, W)`` with `gaussian_window`, where it lies inside the image.
+
+    Returns:
+        ``(B, C, h, w)``, each side ``(side - size) // stride + 1``.
+    """
+    return window_filter(planes, gaussian_window(size, sigma, planes.device, planes.dtype), stride)
+
+
+def window_filter(planes: Tensor, window: Tensor, stride: int = 1) -> Tensor:
+    """Filter each plane of ``(B, C, H, W)`` with a window ``(h, w)``, where it lies inside the image."""
+    filtered = F.conv2d(planes.flatten(0, 1)[:, None], window[None, None], stride=stride)
+    return filtered[:, 0].unflatten(0, planes.shape[:2])
 
 
 def gaussian_blur(image: Tensor, size: int, sigma: float) -> Tensor:
     """Filter each plane of ``(B, C, H, W)`` with `gaussian_window`, zeros beyond the border."""
-    return filter2d(image, gaussian_window(size, sigma)[None].to(image), border_type="constant")
+    return gaussian_filter(F.pad(image, (size // 2,) * 4), size, sigma)

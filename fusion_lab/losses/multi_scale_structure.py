@@ -3,13 +3,12 @@
 from typing import ClassVar
 
 import torch
-from kornia.filters import filter2d
 from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.losses.base import LossTerm
-from fusion_lab.losses.filters import gaussian_window
+from fusion_lab.losses.filters import gaussian_filter
 from fusion_lab.types import Sample
 
 SCALES = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
@@ -37,13 +36,12 @@ def multi_scale_ssim(x: Tensor, y: Tensor) -> Tensor:
             f"Multi-scale SSIM needs images of 16 pixels or more a side, but was given {x.shape[-1]}x{x.shape[-2]}: "
             "choose a larger `patch`."
         )
-    levels = 2.0 if x.min() < -0.5 else 1.0
+    levels = torch.where(x.min() < -0.5, 2.0, 1.0)
     c1, c2 = (0.01 * levels) ** 2, (0.03 * levels) ** 2
     product = x.new_ones(())
     for number, exponent in enumerate(SCALES):
-        window = gaussian_window(min(11, *x.shape[-2:]), 1.5)[None].to(x)
         planes = torch.cat([x, y, x * x, y * y, x * y], dim=1)
-        mean_x, mean_y, *moments = filter2d(planes, window, padding="valid").unbind(dim=1)
+        mean_x, mean_y, *moments = gaussian_filter(planes, min(11, *x.shape[-2:]), 1.5).unbind(dim=1)
         variance_x, variance_y = moments[0] - mean_x**2, moments[1] - mean_y**2
         covariance = moments[2] - mean_x * mean_y
         structure = (2 * covariance + c2) / (variance_x + variance_y + c2)

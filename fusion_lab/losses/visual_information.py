@@ -2,11 +2,10 @@
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.losses.base import LossTerm
-from fusion_lab.losses.filters import gaussian_window
+from fusion_lab.losses.filters import gaussian_filter
 from fusion_lab.types import Sample
 
 SHORTEST_SIDE = 41
@@ -42,11 +41,10 @@ def visual_information(fused: Tensor, source: Tensor) -> Tensor:
     planes = planes - planes.mean((2, 3), keepdim=True).detach()
     through_fused = from_source = planes.new_zeros(())
     for scale, size in enumerate((17, 9, 5, 3)):
-        window = gaussian_window(size, size / 5).to(planes)
         if scale > 0:
-            planes = _filtered(planes, window, stride=2)
+            planes = gaussian_filter(planes, size, size / 5, stride=2)
         moments = torch.cat([planes, planes.square(), planes.prod(1, keepdim=True)], dim=1)
-        mean_f, mean_s, square_f, square_s, product = _filtered(moments, window).unbind(1)
+        mean_f, mean_s, square_f, square_s, product = gaussian_filter(moments, size, size / 5).unbind(1)
         variance_f = (square_f - mean_f.square()).clamp(min=0)
         variance_s = (square_s - mean_s.square()).clamp(min=0)
         # An inverted source is no information: its gain is 0.
@@ -69,10 +67,3 @@ class VisualInformation(LossTerm):
         """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         a, b = sample["source_a"], sample["source_b"]
         return 1 / (1 + visual_information(fused, a) + visual_information(fused, b))
-
-
-def _filtered(planes: Tensor, window: Tensor, stride: int = 1) -> Tensor:
-    """Filter each plane of ``(B, K, H, W)`` inside the image only."""
-    return F.conv2d(planes.flatten(0, 1)[:, None], window[None, None], stride=stride)[:, 0].unflatten(
-        0, planes.shape[:2]
-    )

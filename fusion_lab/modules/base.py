@@ -1,7 +1,7 @@
 """The training step that all fusion networks share."""
 
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from lightning import Callback, LightningModule
@@ -15,7 +15,7 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses import LossTerm, Objective
 from fusion_lab.metrics.base import FusionMetric, quantise
-from fusion_lab.modules.accumulation import Window
+from fusion_lab.modules.accumulation import Gradients, TaskGradients, task_gradient
 from fusion_lab.modules.bad_losses import refuse_batch
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
@@ -59,12 +59,18 @@ class FusionModule(LightningModule):
             objective, such as those that TITA never trains on, are scored too.
         memory_limit: The memory in GiB that fusing a whole pair may take; what needs more is fused in tiles.
         skip_bad_losses: Leave out a batch with an infinite or undefined loss instead of ending the run.
+        joint_pass: Fuse the sources of all tasks of a step together, if their patches have one size. A third of the
+            kernels that a GPU is given, but the memory of all tasks at once, which otherwise go one after the other.
+            The same step but for the draws of stochastic depth; networks with batch statistics would mix the tasks.
 
     Attributes:
         phase: What is trained now, where training has phases (`AlternatingFreeze` says so); None for everything.
     """
 
     phase: str | None = None
+
+    separate_tasks: ClassVar[bool] = True
+    """Whether the loss of a task needs nothing that is computed for another one."""
 
     def __init__(
         self,
@@ -76,8 +82,10 @@ class FusionModule(LightningModule):
         metrics: list[FusionMetric] | None = None,
         memory_limit: float = 6.0,
         skip_bad_losses: bool = False,
+        joint_pass: bool = False,
     ) -> None:
         super().__init__()
+        self.joint_pass = joint_pass
         self.memory_limit = memory_limit
         self.skip_bad_losses = skip_bad_losses
         self.network = network
@@ -92,6 +100,17 @@ class FusionModule(LightningModule):
         self._metrics = MetricCollection(dict(zip(labels, metrics or [], strict=True)), compute_groups=False)
         self.metrics = nn.ModuleDict()
 
+    def setup(self, stage: str) -> None:
+        """Refuse a device that cannot score: metrics are computed in float64, as the field's programs do.
+
+        Raises:
+            FusionLabError: The device is Apple's MPS.
+        """
+        if self.trainer.strategy.root_device.type == "mps":
+            raise FusionLabError(
+                "Apple's MPS has no float64, in which metrics are computed: set `trainer.accelerator: cpu`."
+            )
+
     def configure_model(self) -> None:
         """Tell the weighting which tasks are trained on, and give every task metrics of its own."""
         data = getattr(self._trainer, "datamodule", None)
@@ -105,7 +124,7 @@ class FusionModule(LightningModule):
                 f"`model.init_args.objectives`, which has {', '.join(self.objectives)}."
             )
         self.weighting.setup(tasks)
-        self._window = Window()
+        self._gradients = TaskGradients()
         self._steps_on_something = True
         # Tables never change and what weightings learn is the same everywhere: DDP need not send them at every step.
         still = [
@@ -155,12 +174,22 @@ class FusionModule(LightningModule):
         return self.network(source_a, source_b)
 
     def task_terms(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, dict[str, Tensor]]:
-        """Give every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
+        """Return every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
         chosen = {task: batch[task] for task in tasks or batch}
-        return {
-            task: self._terms(task, self.network(sample["source_a"], sample["source_b"]), sample)
-            for task, sample in chosen.items()
-        }
+        return {task: self._terms(task, fused, chosen[task]) for task, fused in self._fuse_all(chosen).items()}
+
+    def _fuse_all(self, batch: Batch) -> dict[str, Tensor]:
+        """Fuse the sources of each task: all tasks in one pass where that is wished and their sizes allow it."""
+        shapes = {sample["source_a"].shape[1:] for sample in batch.values()}
+        if not self.joint_pass or len(batch) == 1 or len(shapes) > 1:
+            return {task: self.network(sample["source_a"], sample["source_b"]) for task, sample in batch.items()}
+        a, b = (torch.cat([sample[source] for sample in batch.values()]) for source in ("source_a", "source_b"))  # type: ignore[literal-required]
+        fused = self.network(a, b).split([len(sample["source_a"]) for sample in batch.values()])
+        return dict(zip(batch, fused, strict=True))
+
+    def tasks_of(self, batch: Batch) -> list[str]:
+        """Name the tasks of a batch that are trained now."""
+        return list(batch)
 
     def _terms(self, task: str, fused: Tensor, sample: Sample) -> dict[str, Tensor]:
         """Give the weighted loss terms of a task."""
@@ -189,7 +218,7 @@ class FusionModule(LightningModule):
         """
         if self._begins_another_epoch():
             self.weighting.end_epoch()
-        terms = self.task_terms(batch)
+        terms, gradients = self._terms_and_gradients(batch)
         losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
         # The means over ranks: all of them find the same.
         bad = not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()
@@ -197,43 +226,86 @@ class FusionModule(LightningModule):
             refuse_batch(self, losses, batch)
         begins = batch_idx % self.trainer.accumulate_grad_batches == 0
         self._steps_on_something = not bad or (self._steps_on_something and not begins)
-        loss = self._step_loss({} if bad else losses, batch_idx)
+        loss, weighed = self._step_loss({} if bad else losses, gradients, batch_idx)
         if loss is None and self.trainer.world_size == 1:
             return None
         if loss is None or bad:
             # DDP reduces at the last batch of a step, whatever it is.
-            trained = (parameter for parameter in self.network.parameters() if parameter.requires_grad)
-            nothing = torch.stack([(parameter * 0).sum() for parameter in trained]).sum()
+            nothing = torch.stack([(parameter * 0).sum() for parameter in self._trained]).sum()
             return {"loss": nothing if loss is None else loss, "task_losses": {}}
-        weights = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
-        for task, weight in zip(losses, weights, strict=True):
-            # Aggregations of gradients give the losses themselves no weight, nor do several batches those of one.
-            if weight is not None:
-                self.log(f"train/{task}/weight", weight)
-        for task, parts in terms.items():
-            self.log(f"train/{task}/loss", losses[task].detach())
-            self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})
-        self.log("train/loss", total(losses).detach(), prog_bar=True)
+        self._log_step(loss, weighed, losses, terms)
         return {"loss": loss, "task_losses": {task: value.detach() for task, value in losses.items()}}
+
+    def _terms_and_gradients(self, batch: Batch) -> tuple[dict[str, dict[str, Tensor]], dict[str, Gradients]]:
+        """Compute the loss terms, and the gradient of each task where they are kept task by task until the step."""
+        tasks = self.tasks_of(batch)
+        several = len(tasks) > 1 and not self.joint_pass and self.separate_tasks
+        accumulates = self.trainer.accumulate_grad_batches > 1 and not self.weighting.is_sum
+        if not several and not accumulates:
+            return self.task_terms(batch), {}
+        trained, scale = self._trained, self._gradient_scale()
+        terms: dict[str, dict[str, Tensor]] = {}
+        gradients: dict[str, Gradients] = {}
+        groups = [[task] for task in tasks] if several else [tasks]
+        for group in groups:
+            found = self.task_terms(batch, group)
+            for task in group:
+                # Tasks of one pass share a part of their graphs.
+                kept = task != group[-1]
+                gradients[task] = task_gradient(total(found[task]), trained, scale, retain_graph=kept)
+                terms[task] = {name: term.detach() for name, term in found[task].items()}
+        return terms, gradients
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let a step on nothing change nothing, whatever moments the optimizer has."""
         if not self._steps_on_something:
             optimizer.zero_grad()
 
-    def _step_loss(self, losses: dict[str, Tensor], batch_idx: int) -> Tensor | None:
-        """Give the loss whose gradient goes to the optimizer; None if there is nothing to step on."""
-        accumulated: int = self.trainer.accumulate_grad_batches
-        if accumulated == 1 or self.weighting.is_sum:
-            return self.weighting(losses) if losses else None
+    def _step_loss(
+        self, losses: dict[str, Tensor], gradients: dict[str, Gradients], batch_idx: int
+    ) -> tuple[Tensor | None, dict[str, Tensor]]:
+        """Return the loss whose gradient goes to the optimizer, None if there is nothing to step on, and its parts."""
+        if not gradients:
+            return (self.weighting(losses) if losses else None), losses
         if losses:
-            scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-            trained = [parameter for parameter in self.network.parameters() if parameter.requires_grad]
-            self._window.add(losses, trained, scaler.get_scale() if scaler else 1.0)
-        if (batch_idx + 1) % accumulated == 0 or self.trainer.is_last_batch:
-            return self._window.weigh(self.weighting, self._over_ranks) if self._window else None
-        # A number that no parameter has a part in: the gradients are in the window.
-        return total(losses).detach().requires_grad_() if losses else None
+            self._gradients.add(losses, gradients, self._trained)
+        accumulated: int = self.trainer.accumulate_grad_batches
+        if self.weighting.is_sum or (batch_idx + 1) % accumulated == 0 or self.trainer.is_last_batch:
+            return self._gradients.weigh(self.weighting, self._over_ranks) if self._gradients else (None, {})
+        # A number that no parameter has a part in: the gradients are kept.
+        return (total(losses).detach().requires_grad_() if losses else None), {}
+
+    def _log_step(
+        self,
+        loss: Tensor,
+        weighed: dict[str, Tensor],
+        losses: dict[str, Tensor],
+        terms: dict[str, dict[str, Tensor]],
+    ) -> None:
+        """Log the weight, the loss and the terms of each task."""
+        if weighed and (self.trainer.accumulate_grad_batches == 1 or self.weighting.is_sum):
+            weights = torch.autograd.grad(loss, list(weighed.values()), retain_graph=True, allow_unused=True)
+            for task, weight in zip(weighed, weights, strict=True):
+                # Aggregations of gradients give the losses themselves no weight.
+                if weight is not None:
+                    self.log(f"train/{task}/weight", weight)
+        for task, parts in terms.items():
+            self.log(f"train/{task}/loss", losses[task].detach())
+            self.log_dict({f"train/{task}/{name}": part.detach() for name, part in parts.items()})
+        whole = total(losses).detach()
+        self.log("train/loss", whole)
+        bar = self.trainer.progress_bar_callback
+        if bar is not None and self.trainer.global_step % self.trainer.log_every_n_steps == 0:  # type: ignore[attr-defined]
+            # Logged with `prog_bar`, it would be taken from the device at every step.
+            self.trainer.progress_bar_metrics["train/loss"] = whole.item()
+
+    @property
+    def _trained(self) -> list[nn.Parameter]:
+        return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
+
+    def _gradient_scale(self) -> float:
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return scaler.get_scale() if scaler else 1.0
 
     def _begins_another_epoch(self) -> bool:
         """Tell it from the number of batches: Lightning's own hook is left out where a run resumes at its time."""

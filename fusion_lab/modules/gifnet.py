@@ -1,7 +1,7 @@
 """GIFNet as its release trains it."""
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor
@@ -66,6 +66,8 @@ class GIFNetModule(FusionModule):
 
     network: GIFNet
 
+    separate_tasks: ClassVar[bool] = False
+
     def __init__(
         self,
         network: GIFNet | None = None,
@@ -101,7 +103,7 @@ class GIFNetModule(FusionModule):
         Raises:
             FusionLabError: A weighting is to weigh a single task.
         """
-        mains = self._trained_now(batch)
+        mains = self.tasks_of(batch)
         if len(mains) == 1 < len(batch) and not isinstance(self.weighting, Equal):
             raise FusionLabError(
                 f"In the phase `{self.phase}` there is one task, '{mains[0]}', and {type(self.weighting).__name__} has "
@@ -110,7 +112,8 @@ class GIFNetModule(FusionModule):
             )
         return super().training_step(batch, batch_idx)
 
-    def _trained_now(self, batch: Batch) -> list[str]:
+    def tasks_of(self, batch: Batch) -> list[str]:
+        """Name the tasks of a batch that are trained now."""
         return [task for task in batch if self.phase in (None, _branch(task))]
 
     def task_terms(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, dict[str, Tensor]]:
@@ -119,7 +122,7 @@ class GIFNetModule(FusionModule):
         Raises:
             FusionLabError: The phase has no task in the batch, or a task is of no branch, or lacks its equal help.
         """
-        mains = list(tasks or self._trained_now(batch))
+        mains = list(tasks or self.tasks_of(batch))
         if not mains:
             raise FusionLabError(
                 f"No task of the batch ({', '.join(batch)}) belongs to the phase `{self.phase}`: name the phases of "

@@ -32,6 +32,7 @@ class TITAModule(FusionModule):
         metrics: Scores of the validation and test pairs.
         memory_limit: The memory in GiB that fusing a whole pair may take.
         skip_bad_losses: Leave out a batch with an infinite or undefined loss instead of ending the run.
+        joint_pass: Fuse the sources of all tasks of a step together.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class TITAModule(FusionModule):
         metrics: list[FusionMetric] | None = None,
         memory_limit: float = 6.0,
         skip_bad_losses: bool = False,
+        joint_pass: bool = False,
     ) -> None:
         super().__init__(
             network or TITA(),
@@ -54,4 +56,5 @@ class TITAModule(FusionModule):
             metrics,
             memory_limit,
             skip_bad_losses,
+            joint_pass,
         )

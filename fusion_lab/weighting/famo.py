@@ -62,10 +62,11 @@ class FAMO(LossWeighting):
         Raises:
             FusionLabError: A loss is not positive and finite, so that its logarithm says nothing.
         """
-        _require_positive(losses)
         present = self._present(losses)
-        shifted = self._stack(losses, present) + _EPSILON
-        weights = self.logits[present].softmax(dim=0).to(shifted.dtype)
+        stacked = self._stack(losses, present)
+        _require_positive(stacked, present)
+        shifted = stacked + _EPSILON
+        weights = self._of(self.logits, present).softmax(dim=0).to(shifted.dtype)
         constant = (weights / shifted.detach()).sum()
         return (weights / constant * shifted.log()).sum()
 
@@ -76,17 +77,18 @@ class FAMO(LossWeighting):
         Raises:
             FusionLabError: A loss is not positive and finite: it would poison the logits for good.
         """
-        _require_positive(before)
-        _require_positive(after)
         present = self._present(before)
-        log_before, log_after = (
-            self._stack(losses, present).to(self.logits.dtype).add(_EPSILON).log() for losses in (before, after)
-        )
-        weights, fall = self.logits[present].softmax(dim=0), log_before - log_after
-        gradient = torch.zeros_like(self.logits)
-        gradient[present] = weights * (fall - (weights * fall).sum())
+        both = torch.stack([self._stack(losses, present) for losses in (before, after)]).to(self.logits.dtype)
+        _require_positive(both, present)
+        log_before, log_after = both.add(_EPSILON).log()
+        weights, fall = self._of(self.logits, present).softmax(dim=0), log_before - log_after
+        slopes = dict(zip(present, weights * (fall - (weights * fall).sum()), strict=True))
+        zero = torch.zeros_like(fall[0])
+        gradient = torch.stack([slopes.get(task, zero) for task in self.tasks])
         adam(
             [self.logits], [gradient], [self.exp_avg], [self.exp_avg_sq], [], [self.steps],
+            # The number of steps lies on the device; only there it can be read without waiting for it.
+            capturable=self.logits.device.type not in ("cpu", "mps"),
             amsgrad=False, beta1=0.9, beta2=0.999, lr=self.lr, weight_decay=self.weight_decay, eps=1e-8, maximize=False,
         )  # fmt: skip
         weights = self.task_weights()
@@ -95,19 +97,30 @@ class FAMO(LossWeighting):
             **{f"logit/{task}": logit for task, logit in zip(self.tasks, self.logits, strict=True)},
         }
 
-    def _present(self, losses: dict[str, Tensor]) -> list[int]:
-        return [index for index, task in enumerate(self.tasks) if task in losses]
+    def _present(self, losses: dict[str, Tensor]) -> list[str]:
+        return [task for task in self.tasks if task in losses]
 
-    def _stack(self, losses: dict[str, Tensor], present: list[int]) -> Tensor:
-        return torch.stack([losses[self.tasks[index]] for index in present])
+    def _of(self, values: Tensor, present: list[str]) -> Tensor:
+        """Take the values of some tasks: views, since an index made of a list would be copied to the device."""
+        if len(present) == len(self.tasks):
+            return values
+        return torch.stack([values[index] for index, task in enumerate(self.tasks) if task in present])
+
+    def _stack(self, losses: dict[str, Tensor], present: list[str]) -> Tensor:
+        return torch.stack([losses[task] for task in present])
 
 
-def _require_positive(losses: dict[str, Tensor]) -> None:
-    for task, loss in losses.items():
-        if not 0 < loss < torch.inf:
-            cure = (
-                "add a constant to its objective or choose another weighting"
-                if loss <= 0
-                else "training has diverged, take smaller steps or clip the gradients"
-            )
-            raise FusionLabError(f"FAMO needs positive losses, but that of task '{task}' is {loss.item():.6g}: {cure}.")
+def _require_positive(losses: Tensor, tasks: list[str]) -> None:
+    """Refuse losses ``(..., tasks)`` that have no logarithm, by one look at the device."""
+    fine = (losses > 0) & (losses < torch.inf)
+    if fine.all():
+        return
+    for row in losses.detach().reshape(-1, len(tasks)).tolist():
+        for task, loss in zip(tasks, row, strict=True):
+            if not 0 < loss < torch.inf:
+                cure = (
+                    "add a constant to its objective or choose another weighting"
+                    if loss <= 0
+                    else "training has diverged, take smaller steps or clip the gradients"
+                )
+                raise FusionLabError(f"FAMO needs positive losses, but that of task '{task}' is {loss:.6g}: {cure}.")

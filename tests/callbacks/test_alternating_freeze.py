@@ -5,10 +5,16 @@ from functools import partial
 import pytest
 import torch
 from lightning import Callback
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from torch import nn
 
-from fusion_lab.callbacks import AlternatingFreeze, Checkpoints, GradientConflict, MeasureAgain, RepeatableNoise
+from fusion_lab.callbacks import (
+    AlternatingFreeze,
+    Checkpoints,
+    GradientConflict,
+    MeasureAgain,
+    MovingAverage,
+    RepeatableNoise,
+)
 from fusion_lab.errors import FusionLabError
 from fusion_lab.losses import Intensity
 from fusion_lab.modules import FusionModule
@@ -137,7 +143,7 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, root, at):
     def run(folder, ckpt=None):
         callbacks = [
             RepeatableNoise(1),
-            EMAWeightAveraging(decay=0.8, use_buffers=False),
+            MovingAverage(decay=0.8),
             Checkpoints(folder, filename="{step}", every_n_train_steps=1, save_top_k=-1, save_last=True),
         ]
         module = gifnet_module(optimizer=partial(torch.optim.Adam, lr=1e-2))

@@ -5,13 +5,12 @@ from functools import partial
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers.logger import DummyLogger
 from PIL import Image
 from torch import nn
 from torch.utils.data import DataLoader
 
-from fusion_lab.callbacks import GradientConflict, MeasureAgain, RepeatableNoise
+from fusion_lab.callbacks import GradientConflict, MeasureAgain, MovingAverage, RepeatableNoise
 from fusion_lab.callbacks.gradient_conflict import measure_conflict
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
@@ -61,7 +60,7 @@ def assert_equal_states(first, second):
 @pytest.mark.parametrize(("place", "accumulated"), [(0, 2), (1, 1), (3, 2)])
 def test_training_is_the_same_bit_for_bit(root, tmp_path, place, accumulated):
     def run(*conflict):
-        callbacks = [RepeatableNoise(), MeasureAgain(), EMAWeightAveraging(decay=0.9, use_buffers=False)]
+        callbacks = [RepeatableNoise(), MeasureAgain(), MovingAverage(decay=0.9)]
         callbacks[place:place] = conflict
         return fit(root, tmp_path, *callbacks, weighting=FAMO(), accumulate_grad_batches=accumulated)[0].state_dict()
 

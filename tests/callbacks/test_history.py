@@ -5,9 +5,8 @@ import csv
 import pytest
 import torch
 from lightning import Callback
-from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from fusion_lab.callbacks import Checkpoints, HistoryLogger, KeepHistory, MeasureAgain, RepeatableNoise
+from fusion_lab.callbacks import Checkpoints, HistoryLogger, KeepHistory, MeasureAgain, MovingAverage, RepeatableNoise
 from fusion_lab.weighting import FAMO
 from tests.tiny import data, make_pairs, module, trainer
 
@@ -36,7 +35,7 @@ def fit(folder, root, few, *more, ckpt=None, every=2, **options):
         KeepHistory(),
         RepeatableNoise(),
         MeasureAgain(),
-        EMAWeightAveraging(decay=0.5, use_buffers=False),
+        MovingAverage(decay=0.5),
         *more,
         Checkpoints(folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_last=True),
     ]

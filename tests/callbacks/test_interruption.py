@@ -36,7 +36,7 @@ def command(folder):
         + "  callbacks:\n"
         + "  - {class_path: fusion_lab.callbacks.RepeatableNoise}\n"
         + "  - {class_path: fusion_lab.callbacks.MeasureAgain}\n"
-        + "  - class_path: lightning.pytorch.callbacks.EMAWeightAveraging\n"
+        + "  - class_path: fusion_lab.callbacks.MovingAverage\n"
         + "    init_args: {decay: 0.9, use_buffers: false}\n"
         + "  - class_path: fusion_lab.callbacks.StopBetweenBatches\n"
         + "    init_args: {folder: '${exp.output}/${exp.name}/checkpoints'}\n"

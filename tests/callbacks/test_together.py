@@ -4,7 +4,6 @@ from functools import partial
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.plugins import MixedPrecision
 
 from fusion_lab.callbacks import (
@@ -18,6 +17,7 @@ from fusion_lab.callbacks import (
     HistoryLogger,
     KeepHistory,
     MeasureAgain,
+    MovingAverage,
     OperationWeights,
     RepeatableNoise,
     StopBetweenBatches,
@@ -58,7 +58,7 @@ def fit(root, few, folder, kind, *more, recompute=False, steps=STEPS, **options)
         RepeatableNoise(),
         *own,
         GradientConflict(folder / "conflict", 2),
-        EMAWeightAveraging(decay=0.5, use_buffers=False),
+        MovingAverage(decay=0.5),
         FusedPictures(folder / "pictures"),
         BestCheckpoint(folder, "val/ivf/loss"),
         Checkpoints(folder, filename="{step}", every_n_train_steps=2, save_top_k=-1, keep=2, save_last=True),

@@ -6,13 +6,19 @@ from pathlib import Path
 
 import torch
 from lightning import Callback, seed_everything
-from lightning.pytorch.callbacks import EMAWeightAveraging
 from lightning.pytorch.loggers import CSVLogger
 from torchjd.aggregation import PCGrad
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from fusion_lab.callbacks import Checkpoints, GradientConflict, MeasureAgain, OperationWeights, RepeatableNoise
+from fusion_lab.callbacks import (
+    Checkpoints,
+    GradientConflict,
+    MeasureAgain,
+    MovingAverage,
+    OperationWeights,
+    RepeatableNoise,
+)
 from fusion_lab.losses import Intensity, Structure, Texture
 from fusion_lab.metrics import Entropy
 from fusion_lab.weighting import FAMO, Aggregation
@@ -114,7 +120,7 @@ def main(folder: Path, ranks: int) -> None:
         callbacks=[
             RepeatableNoise(),
             MeasureAgain(),
-            EMAWeightAveraging(decay=0.9, use_buffers=False),
+            MovingAverage(decay=0.9),
             names,
             GradientConflict(place / "conflict", 5),
             OperationWeights(place / "operations"),

@@ -5,9 +5,8 @@ from functools import partial
 import pytest
 import torch
 from lightning import Callback
-from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from fusion_lab.callbacks import Checkpoints, MeasureAgain, RepeatableNoise
+from fusion_lab.callbacks import Checkpoints, MeasureAgain, MovingAverage, RepeatableNoise
 from fusion_lab.weighting import FAMO
 from tests.tiny import Names, data, make_pairs, module, trainer
 
@@ -47,7 +46,7 @@ class Run:
         callbacks = [
             RepeatableNoise(3),
             MeasureAgain(),
-            EMAWeightAveraging(decay=0.8, use_buffers=False),
+            MovingAverage(decay=0.8),
             self.names,
             validated,
             Checkpoints(folder, filename="{step}", every_n_train_steps=every, save_top_k=-1, save_last=True),

@@ -24,8 +24,8 @@ _LONGEST_REASON = 200
 class DenseNetInformation(MeasuredInformation):
     """The mean squared response of DenseNet121's features on five levels (GIFNet, equation 8; its ``train.py``).
 
-    The luminance goes in as three equal channels in [0, 1], without the means of ImageNet, as in the release. An image
-    that was measured before, such as a stored patch in another epoch, is not measured again. The classifier is no part
+    The luminance goes in as three equal channels in [0, 1], without the means of ImageNet, as in the release. On a CPU
+    an image that was measured before, such as a stored patch in another epoch, is not measured again. The classifier is no part
     of this module: it is neither saved nor averaged with it.
 
     Args:
@@ -56,6 +56,9 @@ class DenseNetInformation(MeasuredInformation):
                 f"{images.shape[-1]}x{images.shape[-2]}: choose a larger `patch`, or another measure of information."
             )
         pixels = images.detach().float()
+        if pixels.device.type != "cpu":
+            # Looking at the pixels on the host would cost more than measuring them again.
+            return _measure(_load(self.weights, str(images.device)), pixels).to(images.dtype)
         keys = [blake2b(image.tobytes(), digest_size=16).digest() for image in pixels.cpu().numpy()]
         if new := [number for number, key in enumerate(keys) if key not in self._known]:
             measured = _measure(_load(self.weights, str(images.device)), pixels[new])

@@ -1,0 +1,51 @@
+"""An exponential moving average of the weights, on the device of the weights."""
+
+from typing import Any
+
+import torch
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import WeightAveraging
+from torch.optim.swa_utils import get_ema_multi_avg_fn
+
+
+class MovingAverage(WeightAveraging):
+    """Average the weights over training: ``average = decay average + (1 - decay) weights`` after each step.
+
+    Validation, tests and checkpoints have the average; buffers are not averaged. Lightning's own class makes the average
+    before the module moves to its device, so that each step would copy every parameter to the CPU by itself; here it
+    stays beside them, and all parameters are averaged at once. Lightning averages the weights alone after the first
+    step, and so does this.
+
+    Args:
+        decay: What is left of the average after a step, in [0, 1).
+    """
+
+    def __init__(self, decay: float = 0.999) -> None:
+        super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))
+
+    @property
+    def state_key(self) -> str:
+        """The name in checkpoints, that of Lightning's class, with which runs began before."""
+        return "EMAWeightAveraging"
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Make the average where the module will be."""
+        self._device = trainer.strategy.root_device
+        super().setup(trainer, pl_module, stage)
+
+    @torch.no_grad()
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Average if the optimizer stepped."""
+        if trainer.global_step <= self._latest_update_step:
+            return
+        assert self._average_model is not None
+        average, current = list(self._average_model.module.parameters()), list(pl_module.parameters())
+        # `AveragedModel.update_parameters` asks the device how often it has been called.
+        if self._latest_update_step == 0:
+            torch._foreach_copy_(average, current)
+        else:
+            self._kwargs["multi_avg_fn"](average, current, None)
+        self._average_model.n_averaged += 1
+        self._latest_update_step = trainer.global_step
