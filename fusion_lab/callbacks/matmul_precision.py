@@ -10,9 +10,9 @@ class MatmulPrecision(Callback):
     """Let products of float32 matrices round their factors while a run lasts (`torch.set_float32_matmul_precision`).
 
     Args:
-        precision: ``highest`` is float32 throughout. ``high`` takes TensorFloat-32 on NVIDIA GPUs of 2020 and later: 10
-            bits of fraction for 23, several times as fast; fused images differ by about 1e-3. ``medium`` takes bfloat16.
-            None of it changes what runs in ``bf16-mixed`` or ``16-mixed``, or on a CPU.
+        precision: ``highest`` is float32 throughout. ``high`` takes TensorFloat-32 on NVIDIA GPUs of 2020 and later,
+            with 10 bits of fraction in place of 23. ``medium`` takes bfloat16, with 7. What runs in ``bf16-mixed`` or
+            ``16-mixed`` stays as it is.
     """
 
     def __init__(self, precision: Literal["highest", "high", "medium"] = "high") -> None:

@@ -5,16 +5,16 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class MovingAverage(WeightAveraging):
     """Average the weights over training: ``average = decay average + (1 - decay) weights`` after each step.
 
-    Validation, tests and checkpoints have the average; buffers are not averaged. Lightning's own class makes the average
-    before the module moves to its device, so that each step would copy every parameter to the CPU by itself; here it
-    stays beside them, and all parameters are averaged at once. Lightning averages the weights alone after the first
-    step, and so does this.
+    Validation, tests and checkpoints have the average, which begins with the weights after the first step; buffers are
+    not averaged. Lightning's `EMAWeightAveraging` makes the average before the module moves to its device, so that each
+    step copies every parameter to the CPU by itself; here it lies beside them, and all are averaged at once.
 
     Args:
         decay: What is left of the average after a step, in [0, 1).
@@ -41,7 +41,8 @@ class MovingAverage(WeightAveraging):
         if trainer.global_step <= self._latest_update_step:
             return
         assert self._average_model is not None
-        average, current = list(self._average_model.module.parameters()), list(pl_module.parameters())
+        average: list[Tensor] = list(self._average_model.module.parameters())
+        current: list[Tensor] = list(pl_module.parameters())
         # `AveragedModel.update_parameters` asks the device how often it has been called.
         if self._latest_update_step == 0:
             torch._foreach_copy_(average, current)

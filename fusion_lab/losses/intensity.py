@@ -1,5 +1,6 @@
 """The intensity term."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -48,4 +49,4 @@ def _sharper(a: Tensor, b: Tensor) -> Tensor:
     return torch.where(focus[0] >= focus[1], a, b)
 
 
-_TARGETS = {"maximum": torch.maximum, "mean": _mean, "sharper": _sharper}
+_TARGETS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"maximum": torch.maximum, "mean": _mean, "sharper": _sharper}

@@ -21,8 +21,8 @@ def visual_information(fused: Tensor, source: Tensor) -> Tensor:
 
     Over four scales with Gaussian windows of n = 17, 9, 5, 3 pixels and standard deviation n/5, with the local gain
     ``g = cov(X, F) / var(X)`` and the distortion ``d = var(F) - g cov(X, F)``:
-    ``sum log(1 + g^2 var(X) / (d + s)) / sum log(1 + var(X) / s)``; s is the noise of the eye. The sums go over the whole
-    batch: a patch of flat sky has nothing to tell, and its quotient would be noise.
+    ``sum log(1 + g^2 var(X) / (d + s)) / sum log(1 + var(X) / s)``; s is the noise of the eye. The sums go over the
+    whole batch: a patch of flat sky has nothing to tell, and its quotient would be noise.
 
     Args:
         fused: ``(B, 1, H, W)``, sides of 41 pixels or more.
@@ -59,8 +59,8 @@ def visual_information(fused: Tensor, source: Tensor) -> Tensor:
 class VisualInformation(LossTerm):
     """``1 / (1 + VIFp(A, F) + VIFp(B, F))``, see `visual_information`. Patches need 41 pixels a side.
 
-    A quotient, not a difference: VIF has no upper bound where a source is faint, and weightings such as FAMO need losses
-    that stay positive.
+    A quotient, not a difference: VIF has no upper bound where a source is faint, and weightings such as FAMO need
+    losses that stay positive.
     """
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:

@@ -20,14 +20,8 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.data import DataLoader, Dataset
 
 _PACKAGE = str(Path(__file__).parents[2] / "fusion_lab")
-_WAIT = {
-    "aten::nonzero",
-    "aten::masked_select",
-    "aten::equal",
-    "aten::unique_dim",
-    "aten::_unique2",
-    "aten::is_nonzero",
-}
+_WAIT = {"aten::nonzero", "aten::masked_select", "aten::equal", "aten::unique_dim", "aten::_unique2"}
+_COPY = {"aten::_to_copy", "aten::copy_"}
 
 
 class HostSyncs(TorchDispatchMode):
@@ -63,15 +57,14 @@ class HostSyncs(TorchDispatchMode):
         return out
 
     def _note(self, name):
+        if not self.on:
+            return
         stack = traceback.extract_stack()
         # The batch comes through pinned memory, without waiting.
-        if not self.on or any(frame.name in ("batch_to_device", "_transfer_batch_to_device") for frame in stack):
+        if any(frame.name in ("batch_to_device", "_transfer_batch_to_device") for frame in stack):
             return
-        ours = [frame for frame in stack if frame.filename.startswith(_PACKAGE)]
-        place = (
-            f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else f"{stack[-3].filename}:{stack[-3].lineno}"
-        )
-        self.found[name, place] += 1
+        place = next((frame for frame in reversed(stack) if frame.filename.startswith(_PACKAGE)), stack[-3])
+        self.found[name, f"{Path(place.filename).name}:{place.lineno}"] += 1
 
 
 class _Meta(CPUAccelerator):

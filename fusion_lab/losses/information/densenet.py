@@ -25,8 +25,8 @@ class DenseNetInformation(MeasuredInformation):
     """The mean squared response of DenseNet121's features on five levels (GIFNet, equation 8; its ``train.py``).
 
     The luminance goes in as three equal channels in [0, 1], without the means of ImageNet, as in the release. On a CPU
-    an image that was measured before, such as a stored patch in another epoch, is not measured again. The classifier is no part
-    of this module: it is neither saved nor averaged with it.
+    an image that was measured before, such as a stored patch in another epoch, is not measured again. The classifier is
+    no part of this module: it is neither saved nor averaged with it.
 
     Args:
         weights: File with the ImageNet weights as torchvision names them; downloaded once, to the cache of
