@@ -183,7 +183,7 @@ class FusionModule(LightningModule):
         shapes = {sample["source_a"].shape[1:] for sample in batch.values()}
         if not self.joint_pass or len(batch) == 1 or len(shapes) > 1:
             return {task: self.network(sample["source_a"], sample["source_b"]) for task, sample in batch.items()}
-        a, b = (torch.cat([sample[source] for sample in batch.values()]) for source in ("source_a", "source_b"))  # type: ignore[literal-required]
+        a, b = (torch.cat([sample[source] for sample in batch.values()]) for source in ("source_a", "source_b"))
         fused = self.network(a, b).split([len(sample["source_a"]) for sample in batch.values()])
         return dict(zip(batch, fused, strict=True))
 
