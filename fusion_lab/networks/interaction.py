@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Sequence
 from itertools import cycle, islice
-from typing import Literal
+from typing import Literal, cast
 
 from torch import Tensor, nn
 
 from fusion_lab.networks.attention.pixel import PixelAttention
-from fusion_lab.networks.attention.window import WindowAttention
+from fusion_lab.networks.attention.window import WindowAttention, cross_attention
 from fusion_lab.networks.layers.drop_path import DropPath, drop_path_rates
 from fusion_lab.networks.layers.linear import multi_layer_perceptron
 from fusion_lab.networks.layers.stage import run_block
@@ -48,8 +48,8 @@ class InterBlock(nn.Module):
     def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Map the streams ``x`` and ``y``, ``(B, H, W, C)`` each, to a new pair."""
         normed_x, normed_y = self.norm1[0](x), self.norm1[1](y)
-        from_x = self.attention[0](normed_x, normed_y)
-        from_y = self.attention[1](normed_y, normed_x)
+        first, second = (cast(WindowAttention, attention) for attention in self.attention)
+        from_x, from_y = cross_attention(first, second, normed_x, normed_y)
         if self.pixel_attention is not None:
             from_x, from_y = self.pixel_attention(from_x, from_y)
         x = x + self.drop_path(from_x)

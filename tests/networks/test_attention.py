@@ -1,10 +1,13 @@
+import copy
+import pickle
+
 import pytest
 import torch
 from torch import nn
 
-from fusion_lab.networks.attention import IPA, PA, WindowAttention
+from fusion_lab.networks.attention import IPA, PA, WindowAttention, window
 from fusion_lab.networks.attention.pixel import TwoKeyAttention
-from fusion_lab.networks.layers.windows import partition
+from fusion_lab.networks.layers.windows import partition, shift_mask
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +77,6 @@ def test_relation_scores_are_positive_and_sum_to_one_over_the_channels():
 
 @pytest.mark.parametrize("shift", [0, 4])
 def test_window_attention_is_the_same_with_and_without_gradients(shift):
-    """Training keeps its own softmax, inference takes a fused kernel."""
     attention = perturb(WindowAttention(12, 3, 8, shift))
     query, other = torch.randn(2, 2, 16, 24, 12, dtype=torch.float64).unbind()
     trained = attention(query, other)
@@ -133,3 +135,89 @@ def test_cross_attention_takes_values_from_the_other_map_alone():
         # Equal keys leave nothing to choose: whatever is asked, the answer is the one value.
         expected = attention.projection(attention.key_value(constant)[..., 4:])
         torch.testing.assert_close(attention(query, constant), expected)
+
+
+def plain_attention(queries, keys, values, bias, masks):
+    """The formula on whole maps, differentiated by PyTorch."""
+    logits = queries.mT @ keys / queries.shape[-2] ** 0.5 + bias
+    if masks is not None:
+        kinds = torch.zeros(logits.shape[1:3], dtype=torch.long)
+        kinds[:, -1] += 1
+        kinds[-1] += 2
+        logits = logits + masks[kinds][:, :, None]
+    return values @ logits.softmax(dim=-1).mT
+
+
+@pytest.mark.parametrize("most", [1, 200, 2**19])
+@pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 2), (3, 1, 4)])
+@pytest.mark.parametrize("shift", [0, 1])
+def test_attention_and_its_gradients_by_the_formula_in_parts_of_any_size(most, shape, shift, monkeypatch):
+    monkeypatch.setattr(window, "MOST_LOGITS", {"cpu": most})
+    inputs = [torch.randn(*shape, 2, 3, 4, dtype=torch.float64, requires_grad=True) for _ in range(3)]
+    inputs.append(torch.randn(2, 4, 4, dtype=torch.float64, requires_grad=True))
+    masks = shift_mask(4, 4, 2, shift, like=inputs[0]) if shift else None
+    grad = torch.randn(*shape, 2, 3, 4, dtype=torch.float64)
+    ours, plain = (function(*inputs, masks) for function in (window.attention, plain_attention))
+    torch.testing.assert_close(ours, plain)
+    torch.testing.assert_close(torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(plain, inputs, grad))
+
+
+def test_attention_keeps_no_probabilities_for_the_backward_pass():
+    attention = WindowAttention(8, 2, 8)
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda x: sizes.append(x.numel()) or x, lambda x: x):
+        attention(*torch.randn(2, 1, 32, 32, 8))
+    assert max(sizes) <= 2 * 32 * 32 * 8 < 16 * 2 * 64 * 64
+
+
+def test_functional_gradients_and_batched_ones():
+    """What TorchJD asks for: several gradients of one graph, at once or one after the other."""
+    attention = perturb(WindowAttention(4, 2, 2, shift=1))
+    x = torch.randn(1, 4, 6, 4, dtype=torch.float64, requires_grad=True)
+    out = attention(x, x).flatten(0, -2)
+    parameters = [x, *attention.parameters()]
+    rows = torch.randn(3, *out.shape, dtype=torch.float64)
+    batched = torch.autograd.grad(out, parameters, rows, retain_graph=True, is_grads_batched=True)
+    for i, row in enumerate(rows):
+        alone = torch.autograd.grad(out, parameters, row, retain_graph=True)
+        torch.testing.assert_close([each[i] for each in batched], list(alone))
+    of_x = torch.func.grad(lambda x: (attention(x, x).flatten(0, -2) * rows[0]).sum())(x.detach())
+    torch.testing.assert_close(of_x, batched[0][0])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_gives_nearly_the_same_gradients(dtype):
+    attention = WindowAttention(8, 2, 4, shift=2)
+    x, y = torch.randn(2, 1, 8, 8, 8).unbind()
+    gradients = []
+    for enabled in (False, True):
+        attention.zero_grad()
+        with torch.autocast("cpu", dtype, enabled=enabled):
+            out = attention(x, y)
+        assert out.dtype == (dtype if enabled else torch.float32)
+        out.float().square().sum().backward()
+        gradients.append([p.grad.clone() for p in attention.parameters()])
+    for exact, half in zip(*gradients, strict=True):
+        assert half.dtype == torch.float32
+        assert (half - exact).norm() <= 0.03 * exact.norm() + 1e-3
+
+
+@pytest.mark.parametrize("move", [copy.deepcopy, lambda module: pickle.loads(pickle.dumps(module))])
+def test_constants_of_a_network_first_used_in_inference_mode_are_fit_for_training(move):
+    attention = WindowAttention(4, 2, 2, shift=1)
+    x = torch.randn(1, 4, 4, 4)
+    with torch.inference_mode():
+        attention(x, x)
+    moved = move(attention)
+    moved(x, x).sum().backward()
+    assert all(parameter.grad is not None for parameter in moved.parameters())
+    assert {name.split(".")[0] for name in moved.state_dict()} == {"query", "key_value", "projection", "bias_table"}
+    with torch.device("meta"):
+        meta = WindowAttention(4, 2, 2, shift=1)
+    assert meta(x.to("meta"), x.to("meta")).shape == x.shape
+
+
+def test_compiled_attention_is_the_same():
+    attention = perturb(WindowAttention(4, 2, 2, shift=1))
+    x, y = torch.randn(2, 1, 4, 6, 4, dtype=torch.float64).unbind()
+    torch.testing.assert_close(torch.compile(attention, backend="aot_eager", fullgraph=True)(x, y), attention(x, y))

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fusion_lab.networks.attention.window import attention
 from fusion_lab.networks.layers.rescale_norm import RescaleNorm
 from fusion_lab.networks.layers.windows import merge, partition
 
@@ -91,9 +92,8 @@ class BranchBlock(nn.Module):
         bottom, right = ((-size - shift) % window for size in (height, width))
         padded = F.pad(torch.cat([queries, keys, values], dim=1), (shift, right, shift, bottom), mode="reflect")
         tall, wide = padded.shape[-2:]
-        heads = partition(padded.permute(0, 2, 3, 1), window).unflatten(-1, (3, self.num_heads, -1))
-        query, key, value = heads.permute(3, 0, 1, 4, 2, 5)
-        logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
-        out = (logits.softmax(dim=-1) @ value).transpose(2, 3).flatten(3)
-        whole = merge(out, window, tall, wide).permute(0, 3, 1, 2)
+        windows = partition(padded.permute(0, 2, 3, 1), window).unflatten(1, (tall // window, wide // window))
+        heads = windows.mT.unflatten(-2, (3, self.num_heads, -1))
+        out = attention(*heads.unbind(-4), bias)
+        whole = merge(out.flatten(-3, -2).mT.flatten(1, 2), window, tall, wide).permute(0, 3, 1, 2)
         return whole[..., shift : shift + height, shift : shift + width]

@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fusion_lab.networks.layers.linear import linear, multi_layer_perceptron
 
@@ -35,10 +36,13 @@ class TwoKeyAttention(nn.Module):
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.num_heads, -1))
 
-        difference = heads(self.key(keys[1]) - self.key(keys[0]))
+        # One product for both keys. Their bias cancels: as a zero it is still a parameter with a gradient.
+        difference = heads(F.linear(keys[1] - keys[0], self.key.weight, self.key.bias - self.key.bias))
         logit = (heads(self.query(query)) * difference).sum(-1, keepdim=True)
-        share = torch.sigmoid(logit / math.sqrt(difference.shape[-1]))
-        mixed = torch.lerp(heads(self.value(values[0])), heads(self.value(values[1])), share)
+        own, other = heads(self.value(values[0])), heads(self.value(values[1]))
+        # On CUDA, autocast sums in float32, which `lerp` refuses beside half precision.
+        share = torch.sigmoid(logit / math.sqrt(difference.shape[-1])).to(own.dtype)
+        mixed = torch.lerp(own, other, share)
         return self.projection(mixed.flatten(-2))
 
 

@@ -1,11 +1,17 @@
 """Multi-head attention inside windows, of one map on itself or on another."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fusion_lab.networks.layers.linear import linear
+from fusion_lab.networks.layers.linear import joint_linear, linear
 from fusion_lab.networks.layers.windows import merge, partition, relative_position_index, shift_mask
+
+MOST_LOGITS = {"cpu": 2**19}
+"""The logits that are in memory at a time, by the kind of device."""
+_MOST_ELSEWHERE = 2**28
 
 
 class WindowAttention(nn.Module):
@@ -22,6 +28,7 @@ class WindowAttention(nn.Module):
     """
 
     index: Tensor
+    masks: Tensor | None
 
     def __init__(self, dim: int, num_heads: int, window_size: int, shift: int = 0) -> None:
         super().__init__()
@@ -32,52 +39,123 @@ class WindowAttention(nn.Module):
         self.key_value = linear(dim, 2 * dim)
         self.projection = linear(dim, dim)
         self.bias_table = nn.Parameter(torch.empty((2 * window_size - 1) ** 2, num_heads))
-        self.register_buffer("index", relative_position_index(window_size), persistent=False)
+        self.register_buffer("index", relative_position_index(window_size).flatten(), persistent=False)
+        # Of four windows of a shifted map: only the last ones of a row and of a column hold what wrapped around.
+        masks = shift_mask(2 * window_size, 2 * window_size, window_size, shift, like=self.bias_table.detach())
+        self.register_buffer("masks", masks if shift else None, persistent=False)
         nn.init.trunc_normal_(self.bias_table, std=0.02)
 
     def forward(self, query: Tensor, other: Tensor) -> Tensor:
         """Attend from ``query`` ``(B, H, W, C)`` to ``other`` ``(B, H, W, C)``; H and W are multiples of the window."""
-        height, width = query.shape[1:3]
-        queries = self._heads(self.query(self._windows(query)))
-        keys, values = self._heads(self.key_value(self._windows(other))).chunk(2, dim=2)
+        if query is other:
+            queries, keys_values = joint_linear(self.windows(query), self.query, self.key_value)
+        else:
+            queries, keys_values = self.query(self.windows(query)), self.key_value(self.windows(other))
+        return self.attend(queries, keys_values)
 
-        bias = self.bias_table[self.index].permute(2, 0, 1)
-        if self.shift:
-            mask = shift_mask(height, width, self.window_size, self.shift, like=bias)
-            bias = bias + mask[:, None]
-        # FAMO compares a pass with gradients to one without: in training both take the same way to the same digits.
-        attend = _attend if self.training or bias.requires_grad else _attend_fused
-        out = attend(queries, keys, values, bias)
-
-        windows = self.projection(out.transpose(2, 3).flatten(3))
-        out = merge(windows, self.window_size, height, width)
-        return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift else out
-
-    def _windows(self, x: Tensor) -> Tensor:
+    def windows(self, x: Tensor) -> Tensor:
+        """Cut ``(B, H, W, C)`` into the windows of this attention, ``(B, rows, columns, N, C)``."""
+        rows, columns = (side // self.window_size for side in x.shape[1:3])
         if self.shift:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
-        return partition(x, self.window_size)
+        return partition(x, self.window_size).unflatten(1, (rows, columns))
+
+    def attend(self, queries: Tensor, keys_values: Tensor) -> Tensor:
+        """Attend from queries ``(B, rows, columns, N, C)`` to keys and values ``(..., 2 C)``; to ``(B, H, W, C)``."""
+        rows, columns = queries.shape[1:3]
+        keys, values = keys_values.chunk(2, dim=-1)
+        bias = self.bias_table.index_select(0, self.index).T.unflatten(-1, (self.window_size**2, -1))
+        out = attention(self._heads(queries), self._heads(keys), self._heads(values), bias, self.masks)
+        windows = self.projection(out.flatten(-3, -2).mT.flatten(1, 2))
+        out = merge(windows, self.window_size, rows * self.window_size, columns * self.window_size)
+        return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift else out
 
     def _heads(self, x: Tensor) -> Tensor:
-        """Split ``(B, windows, N, k C)`` into heads ``(B, windows, k heads, N, C / heads)``."""
-        dim = self.projection.in_features // self.num_heads
-        return x.unflatten(-1, (-1, dim)).transpose(2, 3)
+        """Split ``(..., N, C)`` into heads ``(..., heads, C / heads, N)``."""
+        return x.mT.unflatten(-2, (self.num_heads, -1))
 
 
-def _attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """Scaled dot-product attention of ``(B, windows, heads, N, d)`` with an additive bias.
+def cross_attention(first: WindowAttention, second: WindowAttention, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Let two maps ``(B, H, W, C)`` attend to each other: ``first(x, y)`` and ``second(y, x)``, each cut once."""
+    queries_x, keys_values_x = joint_linear(first.windows(x), first.query, second.key_value)
+    queries_y, keys_values_y = joint_linear(first.windows(y), second.query, first.key_value)
+    return first.attend(queries_x, keys_values_y), second.attend(queries_y, keys_values_x)
 
-    No fused kernel gives the bias a gradient: PyTorch's own fallback keeps three (N, N) maps, this keeps one.
+
+def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None = None) -> Tensor:
+    """Give ``softmax(Q K^T / sqrt(d) + bias + mask) V``; the probabilities are not kept for the backward pass.
+
+    Maps have the tokens last, since MKL takes three times as long for products with few columns as with few rows.
+
+    Args:
+        queries: ``(B, rows, columns, heads, d, N)``, as ``keys`` and ``values``.
+        keys: What is asked.
+        values: What answers.
+        bias: Added to the logits of every window, ``(heads, N, N)``.
+        masks: Added to those of an inner window, of the last one of a row, of a column and of both, ``(4, N, N)``.
+
+    Returns:
+        ``(B, rows, columns, heads, d, N)``.
     """
-    logits = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
+    batch, rows = queries.shape[:2]
+    flat = (x.flatten(0, 1).contiguous() for x in (queries, keys, values))
+    return _Attention.apply(*flat, bias.to(queries.dtype).contiguous(), masks, rows).unflatten(0, (batch, rows))
+
+
+class _Attention(torch.autograd.Function):
+    """Attention of rows of windows ``(B rows, columns, heads, d, N)`` as one step of the backward pass.
+
+    The maps (N, N) are most of what a training would have to keep, and quickly made again. Both ways go some rows at a
+    time, so that these maps stay in the caches of a CPU.
+    """
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, rows: int) -> Tensor:
+        parts = [
+            values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
+            for part, last in _parts(queries, rows)
+        ]
+        return torch.cat(parts)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        *tensors, ctx.rows = inputs
+        ctx.save_for_backward(*tensors)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
+        queries, keys, values, bias, masks = ctx.saved_tensors
+        scale = queries.shape[-2] ** -0.5
+        results = []
+        for part, last in _parts(queries, ctx.rows):
+            query, key, of_out = queries[part], keys[part], grad[part]
+            probabilities = _probabilities(query, key, bias, masks, last, ctx.rows)
+            of_values = of_out @ probabilities
+            of_logits = torch._softmax_backward_data(of_out.mT @ values[part], probabilities, -1, probabilities.dtype)
+            of_bias = of_logits.sum(dim=(0, 1), dtype=torch.promote_types(bias.dtype, torch.float32))
+            results.append(((key * scale) @ of_logits.mT, (query * scale) @ of_logits, of_values, of_bias))
+        *of_inputs, of_biases = zip(*results, strict=True)
+        of_queries, of_keys, of_values = (torch.cat(each) for each in of_inputs)
+        return of_queries, of_keys, of_values, torch.stack(of_biases).sum(0).to(bias.dtype), None, None
+
+
+def _parts(queries: Tensor, rows: int) -> Iterator[tuple[slice, int]]:
+    """Cut rows of windows into parts; gives each with the number of rows before the first that is the last of a map."""
+    _, columns, heads, _, tokens = queries.shape
+    step = max(1, MOST_LOGITS.get(queries.device.type, _MOST_ELSEWHERE) // (columns * heads * tokens**2))
+    for first in range(0, len(queries), step):
+        yield slice(first, first + step), -(first + 1) % rows
+
+
+def _probabilities(queries: Tensor, keys: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
+    logits = (queries * queries.shape[-2] ** -0.5).mT @ keys
     logits += bias
-    return logits.softmax(dim=-1) @ values
-
-
-def _attend_fused(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-    """The same by a fused kernel, without a gradient for the bias."""
-    # The kernels take four dimensions: windows that share a bias join the batch, others the heads.
-    first = 0 if bias.ndim == 3 else 1
-    query, key, value = (x.flatten(first, first + 1) for x in (queries, keys, values))
-    mask = bias.flatten(0, -3)[None]
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=mask).view_as(queries)
+    if masks is not None:
+        _, row, column, both = masks[:, None].to(logits.dtype)
+        logits[:, -1] += row
+        logits[last::rows, :-1] += column
+        logits[last::rows, -1] += both - row
+    # The type given: autocast would make it float32, of twice the size.
+    return logits.softmax(dim=-1, dtype=logits.dtype)
