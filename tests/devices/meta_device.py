@@ -94,7 +94,7 @@ class _Batches(Dataset):
 
 
 @contextmanager
-def _meta_is_a_device(monkeypatch):
+def meta_is_a_device(monkeypatch):
     """Let ``meta`` be a device in the two places of PyTorch that have a list of devices."""
 
     class Autocast(torch.autocast):
@@ -121,6 +121,6 @@ def syncs_of_a_step(monkeypatch, folder, module, batch, callbacks):
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
-    with _meta_is_a_device(monkeypatch), syncs:
+    with meta_is_a_device(monkeypatch), syncs:
         trainer.fit(module, DataLoader(_Batches([batch] * 4), batch_size=None))
     return syncs.found

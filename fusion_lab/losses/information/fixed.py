@@ -21,5 +21,5 @@ class FixedInformation(Information):
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
         """Give the weights of both sources, scalars of sum 1."""
-        weight = source_a.new_tensor(self.share)
+        weight = source_a.new_full((), self.share)
         return weight, 1 - weight
