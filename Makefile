@@ -5,7 +5,7 @@ CONSTRAINTS := constraints.txt
 # Test files run side by side, each on one core.
 WORKERS ?= 2
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint gpu-check clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -26,6 +26,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# With a GPU: parity, training, resuming and speed; without one: devices and types on fake tensors.
+gpu-check: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/devices
+	$(BIN)/python benchmarks/gpu.py
 
 clean:
 	rm -rf .venv outputs runs data build *.egg-info

@@ -98,8 +98,12 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks
         ``(B, rows, columns, heads, d, N)``.
     """
     batch, rows = queries.shape[:2]
-    flat = (x.flatten(0, 1).contiguous() for x in (queries, keys, values))
-    return _Attention.apply(*flat, bias.to(queries.dtype).contiguous(), masks, rows).unflatten(0, (batch, rows))
+    device, dtype = queries.device.type, queries.dtype
+    # Autocast would compute in its own type here, but not in the backward pass.
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    flat = (x.flatten(0, 1).to(dtype).contiguous() for x in (queries, keys, values))
+    return _Attention.apply(*flat, bias.to(dtype).contiguous(), masks, rows).unflatten(0, (batch, rows))
 
 
 class _Attention(torch.autograd.Function):
