@@ -1,6 +1,7 @@
 """The gradients of one step, task by task: of one batch, or of several that are weighed as if they were one."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,13 +83,26 @@ class TaskGradients:
                 torch.zeros_like(self._parameters[number]) if (found := gradients[number]) is None else found
                 for number in used
             ]
-            # A number that has this gradient.
-            inner = flat @ torch.cat([part.flatten() for part in parts]).to(flat.dtype)
-            means[task] = (self._values[task] + (inner - inner.detach())) / self._counts[task]
+            gradient = torch.cat([part.flatten() for part in parts]).to(flat.dtype)
+            means[task] = _WithGradient.apply(flat, self._values[task], gradient) / self._counts[task]
         batches = self._batches
         self.__init__()  # type: ignore[misc]
         means = over_ranks(means)
         return weighting(means) * batches, means
+
+
+class _WithGradient(torch.autograd.Function):
+    """A number with a given gradient, which may be infinite where a scaler of float16 has yet to find its scale."""
+
+    @staticmethod
+    def forward(ctx: Any, parameters: Tensor, value: Tensor, gradient: Tensor) -> Tensor:
+        ctx.save_for_backward(gradient)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        (gradient,) = ctx.saved_tensors
+        return grad * gradient, None, None
 
 
 def _sum(one: Tensor | None, other: Tensor | None) -> Tensor | None:
