@@ -1,11 +1,10 @@
 """Reading the weights that OAF gives its operations, of images that a network fuses."""
 
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import torch
 from torch import Tensor, nn
-from torch.utils.hooks import RemovableHandle
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
@@ -39,32 +38,32 @@ class OperationWeightsReader:
             label if single else f"{n}.{label}" for n, fusion in self._fusions.items() for label in fusion.labels
         ]
         self._read: dict[str, list[Tensor]] = {n: [] for n in self._fusions}
-        self._handles: list[RemovableHandle] = []
 
     def __enter__(self) -> Self:
         for name, fusion in self._fusions.items():
 
-            def read(fusion: AdaptiveFusion, inputs: tuple[Any, ...], output: Any, name: str = name) -> None:
-                with torch.no_grad():
-                    self._read[name].append(fusion.operation_weights(*inputs).double())
+            def read(x: Tensor, y: Tensor, fusion: AdaptiveFusion = fusion, name: str = name) -> Tensor:
+                weights = type(fusion).operation_weights(fusion, x, y)
+                self._read[name].append(weights.detach().double())
+                return weights
 
-            self._handles.append(fusion.register_forward_hook(read))
+            # Not a hook: what a network does inside strips and tiles, it does once.
+            fusion.__dict__["operation_weights"] = read
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for handle in self._handles:
-            handle.remove()
-        self._handles.clear()
+        for fusion in self._fusions.values():
+            fusion.__dict__.pop("operation_weights", None)
         self._forget()
 
     def take(self) -> Tensor | None:
         """Give the weights of the images that passed since the last time, and forget them.
 
         Returns:
-            ``(B, 2, operations)`` in float64; those of one OAF sum to 1. Of images fused in tiles, the mean over
-            the tiles, however much of a tile is blended away. None if nothing passed.
+            ``(B, 2, operations)`` in float64; those of one OAF sum to 1. The tiles of an image share them. None if
+            nothing passed.
         """
         read = [torch.stack(weights).mean(dim=0) for weights in self._read.values() if weights]
         self._forget()
@@ -87,8 +86,7 @@ def operation_weights(
         memory_limit: The memory that the network may take, in GiB.
 
     Returns:
-        The weights of the first and of the second source, ``(2,)`` in float64 on the CPU, by the name of the operation;
-        of a pair fused in tiles, the mean over the tiles.
+        The weights of the first and of the second source, ``(2,)`` in float64 on the CPU, by the name of the operation.
 
     Raises:
         FusionLabError: The network has no OAF, or the pair cannot be fused.

@@ -11,6 +11,8 @@ from torch import Tensor
 from fusion_lab.errors import FusionLabError
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.padding import pad_to_next_multiple
+from fusion_lab.networks.layers.pooling import SharedMeans, UnknownMeanError
+from fusion_lab.networks.layers.strips import in_strips
 
 SMALLEST_SIDE = 8
 """The smallest side of an image that can be fused, in pixels."""
@@ -26,8 +28,8 @@ def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, m
 
     Images are padded as the official test programs do (`FusionNetwork.test_padding`). What then needs more
     memory than the limit is fused in overlapping tiles. The outermost pixels of a tile, which see its border,
-    are left out, and the rest of the overlap is blended smoothly. Networks that pool over the whole image, as
-    OAF of TITA does, then pool over each tile: the result differs a little from that of the whole image.
+    are left out, and the rest of the overlap is blended smoothly. What a network pools over the whole image, as OAF
+    of TITA does, all tiles share (`image_mean`): each of these means takes one more pass over the tiles up to there.
 
     Args:
         network: The network; it runs on its own device, in evaluation mode.
@@ -53,7 +55,7 @@ def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, m
     if multiple := network.test_padding:
         source_a, source_b = _padded(source_a, multiple), _padded(source_b, multiple)
     rows, columns = _tile_size(network, source_a, memory_limit)
-    with _evaluating(network):
+    with _evaluating(network), in_strips():
         try:
             fused = _fuse_tiles(network, source_a, source_b, rows, columns)
         except torch.OutOfMemoryError:
@@ -97,16 +99,28 @@ def blending_weights(length: int, tile: int) -> tuple[list[int], Tensor]:
 def _fuse_tiles(network: FusionNetwork, source_a: Tensor, source_b: Tensor, rows: int, columns: int) -> Tensor:
     height, width = source_a.shape[-2:]
     device = next((parameter.device for parameter in network.parameters()), source_a.device)
+    if (rows, columns) == (height, width):
+        return network(source_a.to(device), source_b.to(device)).to(source_a.device)
+    means = SharedMeans()
     tops, row_weights = blending_weights(height, rows)
     lefts, column_weights = blending_weights(width, columns)
-    fused = torch.empty(0)
-    for (i, top), (j, left) in product(enumerate(tops), enumerate(lefts)):
-        place = (..., slice(top, top + rows), slice(left, left + columns))
-        tile = network(source_a[place].to(device), source_b[place].to(device)).to(source_a.device)
-        if not fused.numel():
-            fused = source_a.new_zeros(*tile.shape[:2], height, width)
-        fused[place] += tile * row_weights[i, place[1], None] * column_weights[j, place[2]]
-    return fused
+    row_weights, column_weights = row_weights.to(device), column_weights.to(device)
+    while True:
+        fused = None
+        for (i, top), (j, left) in product(enumerate(tops), enumerate(lefts)):
+            place = (..., slice(top, top + rows), slice(left, left + columns))
+            weights = row_weights[i, place[1], None] * column_weights[j, place[2]]
+            try:
+                with means.tile(weights):
+                    tile = network(source_a[place].to(device), source_b[place].to(device))
+            except UnknownMeanError:
+                continue
+            if fused is None:
+                fused = source_a.new_zeros(*tile.shape[:2], height, width)
+            fused[place] += (tile * weights).to(fused.device)
+        if fused is not None:
+            return fused
+        means.next()
 
 
 def _tile_size(network: FusionNetwork, source: Tensor, memory_limit: float) -> tuple[int, int]:

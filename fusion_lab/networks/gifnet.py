@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from fusion_lab.networks.attention.cross_fusion import BranchBlock, OffsetBias
 from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.layers.linear import Pointwise
 from fusion_lab.networks.layers.padding import pad_to_multiple
+from fusion_lab.networks.layers.strips import over_rows
 
 Task = Literal["multi_modal", "digital_photography"]
 
@@ -27,7 +29,9 @@ class SharedEncoder(nn.Module):
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Encode ``(B, 1, H, W)`` each to ``(B, 2 + 3 width, H, W)``: the sources and the features of every layer."""
         # The release puts its infrared image first, which is the second source here.
-        features = torch.cat([source_b, source_a], dim=1)
+        return over_rows(self._encode, [torch.cat([source_b, source_a], dim=1)], halo=len(self.layers))
+
+    def _encode(self, features: Tensor) -> Tensor:
         for layer in self.layers:
             features = torch.cat([features, layer(features).relu()], dim=1)
         return features
@@ -110,7 +114,7 @@ class GIFNet(FusionNetwork):
         self.influence = nn.ParameterDict({name: nn.Parameter(torch.rand(1)) for name in learnt})
         self.fixed_influence = None if learnt else float(influence)
         self.main = main
-        self.gate = nn.Sequential(nn.Conv2d(2 * dim, dim, 1, bias=False), nn.ReLU(), nn.Conv2d(dim, 128, 1, bias=False))
+        self.gate = nn.Sequential(Pointwise(2 * dim, dim, bias=False), nn.ReLU(), Pointwise(dim, 128, bias=False))
         self.decoder = Decoder(128)
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
@@ -131,7 +135,11 @@ class GIFNet(FusionNetwork):
             Fused luminance of the main pair, ``(B, 1, H, W)`` in [0, 1].
         """
         mixed = self.interact(main, auxiliary, task, detach_auxiliary)
-        return self.decoder(self.gate(torch.cat([main, mixed], dim=1))) / 2 + 0.5
+
+        def decode(main: Tensor, mixed: Tensor) -> Tensor:
+            return self.decoder(self.gate(torch.cat([main, mixed], dim=1))) / 2 + 0.5
+
+        return over_rows(decode, [main, mixed], halo=4)
 
     def interact(self, main: Tensor, auxiliary: Tensor, task: Task, detach_auxiliary: bool = False) -> Tensor:
         """Give what the branch of the main task makes of the features of `fuse`, ``(B, C, H, W)``."""
@@ -139,15 +147,23 @@ class GIFNet(FusionNetwork):
         branches = (self.multi_modal, self.digital_photography)
         own, other = branches if task == "multi_modal" else branches[::-1]
         bias = self.offset_bias[0]()
-        x, queries, values = own.blocks[0](own.embedding(pad_to_multiple(main, 4)), bias)
+
+        def embed(branch: Branch, features: Tensor) -> Tensor:
+            return over_rows(branch.embedding, [pad_to_multiple(features, 4)], halo=1)
+
+        x, queries, values = own.blocks[0](embed(own, main), bias)
+        # A map of its own, or it would keep the keys and values in memory too.
+        queries = queries.contiguous(memory_format=torch.channels_last)
+        local = values if task == "multi_modal" else None
+        del values
         if self.fixed_influence != 0:
-            y = other.embedding(pad_to_multiple(auxiliary, 4))
             # The release's auxiliary DP branch also convolves MM's values.
-            local = values if task == "multi_modal" else None
-            y, _, _ = other.blocks[0](y, bias, queries, local, detach_auxiliary)
+            y, _, _ = other.blocks[0](embed(other, auxiliary), bias, queries, local, detach_auxiliary)
             x = x + self._influence(task) * y
+            del y
+        del queries, local
         x, _, _ = own.blocks[1](x, self.offset_bias[1]())
-        return self.merge(x)[..., :height, :width]
+        return over_rows(self.merge, [x], halo=1)[..., :height, :width]
 
     def _influence(self, task: Task) -> Tensor | float:
         if self.fixed_influence is not None:

@@ -10,7 +10,8 @@ from fusion_lab.networks.attention.pixel import PixelAttention
 from fusion_lab.networks.attention.window import WindowAttention, cross_attention
 from fusion_lab.networks.layers.drop_path import DropPath, drop_path_rates
 from fusion_lab.networks.layers.linear import multi_layer_perceptron
-from fusion_lab.networks.layers.stage import run_block
+from fusion_lab.networks.layers.stage import normalise, run_block
+from fusion_lab.networks.layers.strips import Part
 from fusion_lab.networks.layers.swin import SelfBlock
 
 Domain = Literal["inter", "intra"]
@@ -45,11 +46,18 @@ class InterBlock(nn.Module):
         self.mlp = pair(lambda: multi_layer_perceptron(dim, int(dim * mlp_ratio), dim))
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Map the streams ``x`` and ``y``, ``(B, H, W, C)`` each, to a new pair."""
+    @property
+    def windows(self) -> tuple[int, int] | None:
+        """The side and the shift of the windows that a pixel sees; None where its pixel attention sees more."""
+        first = cast(WindowAttention, self.attention[0])
+        local = self.pixel_attention is None or self.pixel_attention.local
+        return (first.window_size, first.shift) if local else None
+
+    def forward(self, x: Tensor, y: Tensor, part: Part | None = None) -> tuple[Tensor, Tensor]:
+        """Map the streams ``x`` and ``y``, ``(B, H, W, C)`` each, to a new pair. ``part``: see `run_block`."""
         normed_x, normed_y = self.norm1[0](x), self.norm1[1](y)
         first, second = (cast(WindowAttention, attention) for attention in self.attention)
-        from_x, from_y = cross_attention(first, second, normed_x, normed_y)
+        from_x, from_y = cross_attention(first, second, normed_x, normed_y, part)
         if self.pixel_attention is not None:
             from_x, from_y = self.pixel_attention(from_x, from_y)
         x = x + self.drop_path(from_x)
@@ -70,9 +78,14 @@ class IntraBlock(nn.Module):
             [SelfBlock(dim, num_heads, window_size, shift, mlp_ratio, drop_path) for _ in range(2)]
         )
 
-    def forward(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        """Map the streams ``x`` and ``y``, ``(B, H, W, C)`` each, to a new pair."""
-        return self.streams[0](x), self.streams[1](y)
+    @property
+    def windows(self) -> tuple[int, int]:
+        """The side and the shift of the windows that a pixel sees."""
+        return cast(SelfBlock, self.streams[0]).windows
+
+    def forward(self, x: Tensor, y: Tensor, part: Part | None = None) -> tuple[Tensor, Tensor]:
+        """Map the streams ``x`` and ``y``, ``(B, H, W, C)`` each, to a new pair. ``part``: see `run_block`."""
+        return self.streams[0](x, part), self.streams[1](y, part)
 
 
 class InteractionStage(nn.Module):
@@ -121,4 +134,4 @@ class InteractionStage(nn.Module):
         """Map the streams ``x`` and ``y``, ``(B, H, W, C)`` each, to a new pair."""
         for block in self.blocks:
             x, y = run_block(block, x, y, recompute=self.recompute)
-        return self.norm_a(x), self.norm_b(y)
+        return normalise(self.norm_a, x), normalise(self.norm_b, y)

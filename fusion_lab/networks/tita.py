@@ -11,7 +11,8 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.interaction import Domain, InteractionStage
 from fusion_lab.networks.layers.drop_path import drop_path_rates
 from fusion_lab.networks.layers.padding import pad_to_multiple
-from fusion_lab.networks.layers.stage import SelfStage
+from fusion_lab.networks.layers.stage import SelfStage, normalise
+from fusion_lab.networks.layers.strips import over_rows
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
 from fusion_lab.networks.operations.addition import Addition
 from fusion_lab.networks.operations.base import Operation
@@ -117,10 +118,11 @@ class TITA(FusionNetwork):
         height, width = source_a.shape[-2:]
         x = self.extraction_a(self._embed(source_a))
         y = self.extraction_b(self._embed(source_b))
-        x, y = self.interaction(self.embed_norm(x), self.embed_norm(y))
+        x, y = self.interaction(normalise(self.embed_norm, x), normalise(self.embed_norm, y))
         fused = self.adaptation(x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2))
-        fused = self.reconstruction(self.embed_norm(fused.permute(0, 2, 3, 1)))
-        return self.head(fused.permute(0, 3, 1, 2))[..., :height, :width]
+        del x, y
+        fused = self.reconstruction(normalise(self.embed_norm, fused.permute(0, 2, 3, 1)))
+        return over_rows(self.head, [fused.permute(0, 3, 1, 2)], halo=3)[..., :height, :width]
 
     def parts(self) -> dict[str, nn.Module]:
         """Name the stages of the paper's figure: the shallow layers belong to the extraction, the head to the last."""
@@ -133,5 +135,5 @@ class TITA(FusionNetwork):
 
     def _embed(self, source: Tensor) -> Tensor:
         """Turn a source ``(B, 1, H, W)`` into features ``(B, H', W', C)`` with sides of whole windows."""
-        features = self.shallow(pad_to_multiple(source, self.window_size))
-        return self.embed_norm(features.permute(0, 2, 3, 1))
+        features = over_rows(self.shallow, [pad_to_multiple(source, self.window_size)], halo=2)
+        return normalise(self.embed_norm, features.permute(0, 2, 3, 1))

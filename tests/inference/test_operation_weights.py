@@ -41,15 +41,18 @@ def test_weights_are_those_of_the_fusion(network):
     assert found["HPF"][0] != found["HPF"][1]
 
 
-def test_tiles_are_averaged(network):
-    network.bytes_per_pixel = 2**30 // 32**2
-    seen = []
-    handle = network.adaptation.register_forward_pre_hook(lambda module, inputs: seen.append(inputs))
-    found = operation_weights(network, *images(40, 40), memory_limit=1.0)
-    handle.remove()
-    assert len(seen) > 1
-    expected = torch.stack([network.adaptation.operation_weights(*tile)[0].double() for tile in seen]).mean(0)
-    torch.testing.assert_close(torch.stack(list(found.values()), dim=-1), expected.detach())
+def test_tiles_share_the_weights_of_the_whole_image(network):
+    whole = operation_weights(network, *images(60, 90))
+    network.bytes_per_pixel = 2**30 // 48**2
+    with OperationWeightsReader(network) as reader:
+        fuse_luminance(network, *images(60, 90), memory_limit=1.0)
+        tiles = list(reader._read["adaptation"])
+        assert len(tiles) > 1
+        assert all(torch.equal(tile, tiles[0]) for tile in tiles)
+    found = operation_weights(network, *images(60, 90), memory_limit=1.0)
+    for name, weights in found.items():
+        torch.testing.assert_close(weights, tiles[0][0][:, list(found).index(name)])
+        torch.testing.assert_close(weights, whole[name], rtol=0, atol=1e-4)
 
 
 def test_network_is_left_as_it_was(network):

@@ -5,7 +5,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_lab.networks.attention.window import attention
+from fusion_lab.networks.layers.linear import Pointwise
 from fusion_lab.networks.layers.rescale_norm import RescaleNorm
+from fusion_lab.networks.layers.strips import over_rows, over_windows
 from fusion_lab.networks.layers.windows import merge, partition
 
 
@@ -51,11 +53,11 @@ class BranchBlock(nn.Module):
         self.window_size = window_size
         self.shift = shift
         self.norm = RescaleNorm(dim)
-        self.query_key = nn.Conv2d(dim, 2 * dim, 1)
-        self.value = nn.Conv2d(dim, dim, 1)
+        self.query_key = Pointwise(dim, 2 * dim)
+        self.value = Pointwise(dim, dim)
         self.depthwise = nn.Conv2d(dim, dim, 5, padding=2, groups=dim, padding_mode="reflect")
-        self.projection = nn.Conv2d(dim, dim, 1)
-        self.mlp = nn.Sequential(nn.Conv2d(dim, 2 * dim, 1), nn.ReLU(), nn.Conv2d(2 * dim, dim, 1))
+        self.projection = Pointwise(dim, dim)
+        self.mlp = nn.Sequential(Pointwise(dim, 2 * dim), nn.ReLU(), Pointwise(2 * dim, dim))
 
     def forward(
         self,
@@ -75,25 +77,43 @@ class BranchBlock(nn.Module):
             detach: Let no gradient pass through the attention and the depthwise convolution.
 
         Returns:
-            The new map, and its own queries and values, ``(B, C, H, W)`` each.
+            The new map, the queries it was asked with, and its own values, ``(B, C, H, W)`` each.
         """
-        normed, rescale, rebias = self.norm(x)
-        own_queries, keys = self.query_key(normed).chunk(2, dim=1)
-        values = self.value(normed)
-        attended = self._attend(own_queries if queries is None else queries, keys, values, bias)
-        mixed = self.projection(attended + self.depthwise(values if local is None else local))
-        x = x + ((mixed.detach() if detach else mixed) * rescale + rebias)
-        return x + self.mlp(x), own_queries, values
+        mean, deviation = self.norm.statistics(x)
+        rescale, rebias = self.norm.rescale(deviation), self.norm.rebias(mean)
 
-    def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor) -> Tensor:
-        height, width = values.shape[-2:]
+        def ask(x: Tensor, *others: Tensor) -> Tensor:
+            normed = self.norm.normalise(x, mean, deviation)
+            own, keys = self.query_key(normed).chunk(2, dim=1)
+            return torch.cat([*(others or [own]), keys, self.value(normed)], dim=1)
+
+        asked = over_rows(ask, [x] if queries is None else [x, queries], halo=0)
+        queries, _, values = asked.chunk(3, dim=1)
+        attended = self._attend(asked, bias)
+
+        def finish(x: Tensor, attended: Tensor, local: Tensor) -> Tensor:
+            mixed = self.projection(attended + self.depthwise(local))
+            x = x + ((mixed.detach() if detach else mixed) * rescale + rebias)
+            return x + self.mlp(x)
+
+        x = over_rows(finish, [x, attended, values if local is None else local], halo=2)
+        return x, queries, values
+
+    def _attend(self, asked: Tensor, bias: Tensor) -> Tensor:
+        """Attend with queries, keys and values ``(B, 3 C, H, W)``; gives ``(B, C, H, W)``."""
+        height, width = asked.shape[-2:]
         window, shift = self.window_size, self.shift
         # As many windows as the shifted map needs; where it ends with a window, it gets none beyond.
         bottom, right = ((-size - shift) % window for size in (height, width))
-        padded = F.pad(torch.cat([queries, keys, values], dim=1), (shift, right, shift, bottom), mode="reflect")
-        tall, wide = padded.shape[-2:]
-        windows = partition(padded.permute(0, 2, 3, 1), window).unflatten(1, (tall // window, wide // window))
-        heads = windows.mT.unflatten(-2, (3, self.num_heads, -1))
-        out = attention(*heads.unbind(-4), bias)
-        whole = merge(out.flatten(-3, -2).mT.flatten(1, 2), window, tall, wide).permute(0, 3, 1, 2)
+        if shift or bottom or right:
+            asked = F.pad(asked, (shift, right, shift, bottom), mode="reflect")
+
+        def attend(_: object, maps: list[Tensor]) -> list[Tensor]:
+            tall, wide = maps[0].shape[1:3]
+            windows = partition(maps[0], window).unflatten(1, (tall // window, wide // window))
+            queries, keys, values = windows.mT.unflatten(-2, (3, self.num_heads, -1)).unbind(-4)
+            out = attention(queries, keys, values, bias).flatten(-3, -2).mT.flatten(1, 2)
+            return [merge(out, window, tall, wide)]
+
+        whole = over_windows(attend, [asked.permute(0, 2, 3, 1)], window, overwrite=False)[0].permute(0, 3, 1, 2)
         return whole[..., shift : shift + height, shift : shift + width]

@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -57,6 +58,9 @@ class PixelAttention(nn.Module, ABC):
         dim: Channels C.
         num_heads: Heads of the attention.
     """
+
+    local: ClassVar[bool] = True
+    """Whether a pixel sees no other pixels. A subclass that looks around says False, and gets whole maps."""
 
     def __init__(self, dim: int, num_heads: int) -> None:
         super().__init__()

@@ -18,8 +18,24 @@ def multi_layer_perceptron(in_dim: int, hidden_dim: int, out_dim: int) -> nn.Seq
     return nn.Sequential(linear(in_dim, hidden_dim), nn.GELU(), linear(hidden_dim, out_dim))
 
 
+class Pointwise(nn.Conv2d):
+    """A 1x1 convolution, as one product where the channels are last in memory: nothing is copied then.
+
+    PyTorch has a slow convolution for one image and one thread.
+    """
+
+    def __init__(self, in_dim: int, out_dim: int, bias: bool = True) -> None:
+        super().__init__(in_dim, out_dim, 1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(B, in, H, W)`` to ``(B, out, H, W)``."""
+        if not x.is_contiguous(memory_format=torch.channels_last) or x.requires_grad:
+            return super().forward(x)
+        return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
+
+
 def joint_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
     """Apply several linear layers to the same ``(..., in)`` by one product; gives ``(..., out)`` of each."""
-    biases = [layer.bias for layer in layers]
-    joint = F.linear(x, torch.cat([layer.weight for layer in layers]), torch.cat(biases))
-    return joint.split([layer.out_features for layer in layers], dim=-1)
+    weight = torch.cat([layer.weight for layer in layers])
+    bias = torch.cat([layer.get_parameter("bias") for layer in layers])
+    return F.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)

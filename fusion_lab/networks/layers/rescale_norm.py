@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from fusion_lab.networks.layers.pooling import image_moments
+
 
 class RescaleNorm(nn.Module):
     """RLN: normalise each sample over channels and pixels, and tell by what (Song et al., DehazeFormer, TIP 2023).
@@ -26,6 +28,14 @@ class RescaleNorm(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Normalise ``(B, C, H, W)``; returns it with its rescale and rebias, ``(B, C, 1, 1)`` each."""
-        mean = x.mean(dim=(1, 2, 3), keepdim=True)
-        deviation = ((x - mean).square().mean(dim=(1, 2, 3), keepdim=True) + 1e-5).sqrt()
-        return (x - mean) / deviation * self.gain + self.offset, self.rescale(deviation), self.rebias(mean)
+        mean, deviation = self.statistics(x)
+        return self.normalise(x, mean, deviation), self.rescale(deviation), self.rebias(mean)
+
+    def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the mean and the deviation of ``(B, C, H, W)``, ``(B, 1, 1, 1)`` each."""
+        mean, variance = image_moments(x)
+        return mean, (variance + 1e-5).sqrt()
+
+    def normalise(self, x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
+        """Normalise ``(B, C, H, W)`` by such statistics."""
+        return (x - mean) / deviation * self.gain + self.offset

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from fusion_lab.networks.attention.window import WindowAttention
 from fusion_lab.networks.layers.drop_path import DropPath
 from fusion_lab.networks.layers.linear import multi_layer_perceptron
+from fusion_lab.networks.layers.strips import Part
 
 
 class SelfBlock(nn.Module):
@@ -23,8 +24,13 @@ class SelfBlock(nn.Module):
         self.mlp = multi_layer_perceptron(dim, int(dim * mlp_ratio), dim)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map ``(B, H, W, C)`` to ``(B, H, W, C)``; H and W are multiples of the window."""
+    @property
+    def windows(self) -> tuple[int, int]:
+        """The side and the shift of the windows that a pixel sees."""
+        return self.attention.window_size, self.attention.shift
+
+    def forward(self, x: Tensor, part: Part | None = None) -> Tensor:
+        """Map ``(B, H, W, C)`` to ``(B, H, W, C)``; H and W are multiples of the window. ``part``: see `run_block`."""
         normed = self.norm1(x)
-        x = x + self.drop_path(self.attention(normed, normed))
+        x = x + self.drop_path(self.attention(normed, normed, part))
         return x + self.drop_path(self.mlp(self.norm2(x)))

@@ -5,7 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.networks.layers.linear import multi_layer_perceptron
+from fusion_lab.networks.layers.linear import Pointwise, multi_layer_perceptron
+from fusion_lab.networks.layers.pooling import image_mean
+from fusion_lab.networks.layers.strips import over_rows
 from fusion_lab.networks.operations.addition import Addition
 from fusion_lab.networks.operations.base import Operation
 from fusion_lab.networks.operations.high_pass import HighPass
@@ -17,7 +19,7 @@ class SourceOperations(nn.Module):
 
     def __init__(self, dim: int, operations: Sequence[type[Operation]]) -> None:
         super().__init__()
-        self.compress = nn.Conv2d(dim, dim, 1)
+        self.compress = Pointwise(dim, dim)
         self.branches = nn.ModuleDict({operation.parameter_name: operation(dim) for operation in operations})
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
@@ -55,6 +57,8 @@ class AdaptiveFusion(nn.Module):
             found = ", ".join(operation.__name__ for operation in operations) or "none"
             raise ValueError(f"`operations` should name one or more different branches. Found {found}.")
         self.num_operations = len(operations)
+        halos = [operation.halo for operation in operations]
+        self.halo = None if None in halos else max(halo for halo in halos if halo is not None)
         self.labels = [operation.label for operation in operations]
         self.source_a = SourceOperations(dim, operations)
         self.source_b = SourceOperations(dim, operations)
@@ -65,13 +69,17 @@ class AdaptiveFusion(nn.Module):
         if self.weight_generator is None:
             count = 2 * self.num_operations
             return x.new_full((len(x), 2, self.num_operations), 1 / count)
-        pooled = torch.cat([x, y], dim=1).mean(dim=(-2, -1))
+        pooled = torch.cat([image_mean(x), image_mean(y)], dim=1)
         return self.weight_generator(pooled).softmax(dim=-1).unflatten(-1, (2, self.num_operations))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fuse the maps of both sources, ``(B, C, H, W)`` each, to ``(B, C, H, W)``."""
         weights = self.operation_weights(x, y)[..., None, None, None]
-        fused = torch.zeros_like(x)
-        for i, (from_a, from_b) in enumerate(zip(self.source_a(x), self.source_b(y), strict=True)):
-            fused = fused + weights[:, 0, i] * from_a + weights[:, 1, i] * from_b
-        return fused
+
+        def fuse(x: Tensor, y: Tensor) -> Tensor:
+            fused = torch.zeros_like(x)
+            for i, (from_a, from_b) in enumerate(zip(self.source_a(x), self.source_b(y), strict=True)):
+                fused = fused + weights[:, 0, i] * from_a + weights[:, 1, i] * from_b
+            return fused
+
+        return over_rows(fuse, [x, y], self.halo)

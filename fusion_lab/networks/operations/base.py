@@ -22,11 +22,16 @@ class Operation(nn.Module, ABC):
     label: ClassVar[str]
     """What tables and pictures call the branch; the name of the class unless given."""
 
+    halo: ClassVar[int | None] = None
+    """How many pixels around a pixel its result depends on; None for any number: the branch then gets whole maps."""
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name in ("parameter_name", "label"):
             if name not in vars(cls):
                 setattr(cls, name, cls.__name__)
+        # A subclass may look further than its parent.
+        cls.halo = vars(cls).get("halo")
 
     def __init__(self, dim: int, operand_dim: int | None = None) -> None:
         super().__init__()

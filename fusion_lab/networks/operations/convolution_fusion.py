@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor, nn
 
+from fusion_lab.networks.layers.strips import over_rows
+
 
 class ConvolutionFusion(nn.Module):
     """Both sources side by side through a 3x3 convolution and a leaky ReLU (Ma et al., SwinFusion, 2022).
@@ -18,4 +20,4 @@ class ConvolutionFusion(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fuse the maps of both sources, ``(B, C, H, W)`` each, to ``(B, C, H, W)``."""
-        return self.activation(self.convolution(torch.cat([x, y], dim=1)))
+        return over_rows(lambda x, y: self.activation(self.convolution(torch.cat([x, y], dim=1))), [x, y], halo=1)

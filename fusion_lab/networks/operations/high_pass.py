@@ -18,6 +18,7 @@ class HighPass(Operation):
 
     label: ClassVar[str] = "HPF"
     padding: ClassVar[str] = "reflect"
+    halo: ClassVar[int | None] = 1
 
     hamming: Tensor
 
@@ -49,3 +50,4 @@ class HighPassZeroPadded(HighPass):
     parameter_name: ClassVar[str] = "HighPass"
     label: ClassVar[str] = "HPF"
     padding: ClassVar[str] = "constant"
+    halo: ClassVar[int | None] = 1

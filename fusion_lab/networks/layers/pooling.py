@@ -1,0 +1,74 @@
+"""Means over whole images, also where a network sees an image tile by tile."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+_shared: ContextVar["SharedMeans | None"] = ContextVar("shared", default=None)
+
+
+def image_mean(x: Tensor) -> Tensor:
+    """Give the mean of each channel of ``(B, C, H, W)`` over the image, ``(B, C)``."""
+    shared = _shared.get()
+    return x.mean(dim=(-2, -1)) if shared is None else shared.mean(x)
+
+
+def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Give the mean and the variance of each of ``(B, C, H, W)`` over channels and image, ``(B, 1, 1, 1)`` each."""
+    shared = _shared.get()
+    if shared is None:
+        variance, mean = torch.var_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
+        return mean, variance
+    both = shared.mean(torch.stack([x.mean(dim=1), x.square().mean(dim=1)], dim=1))[..., None, None]
+    mean, square = both.split(1, dim=1)
+    return mean, square - mean.square()
+
+
+class UnknownMeanError(Exception):
+    """A tile went as far as what is known of the whole image; the mean that it asked for now knows of it."""
+
+
+class SharedMeans:
+    """The means that a network asks for with `image_mean`, in the order in which it asks, over all tiles of an image.
+
+    While one is unknown, each tile that asks for it adds its part and ends with `UnknownMeanError`. When all tiles did
+    so, `next` makes it known.
+    """
+
+    def __init__(self) -> None:
+        self._known: list[Tensor] = []
+        self._sum: Tensor | None = None
+        self._weight = 0.0
+
+    @contextmanager
+    def tile(self, weights: Tensor) -> Iterator[None]:
+        """Run a network on a tile whose pixels count as ``weights`` ``(H, W)`` say."""
+        self._weights, self._asked = weights, 0
+        token = _shared.set(self)
+        try:
+            yield
+        finally:
+            _shared.reset(token)
+
+    def mean(self, x: Tensor) -> Tensor:
+        """Give the mean over the whole image of ``(B, C, H, W)``, a map of the tile."""
+        self._asked += 1
+        if self._asked <= len(self._known):
+            return self._known[self._asked - 1].to(x.dtype)
+        bottom, right = (side - known for side, known in zip(x.shape[-2:], self._weights.shape, strict=True))
+        # Maps may be larger than the tile at the borders of the image.
+        weights = F.pad(self._weights[None], (0, right, 0, bottom), mode="replicate")[0].to(x.dtype)
+        total = torch.einsum("bchw,hw->bc", x, weights).double()
+        self._sum = total if self._sum is None else self._sum + total
+        self._weight += weights.double().sum().item()
+        raise UnknownMeanError
+
+    def next(self) -> None:
+        """Make the mean known that all tiles have added to."""
+        assert self._sum is not None
+        self._known.append(self._sum / self._weight)
+        self._sum, self._weight = None, 0.0

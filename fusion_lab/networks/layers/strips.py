@@ -1,0 +1,149 @@
+"""Inference over parts of the maps, one after the other and in place: memory then grows by the maps alone.
+
+Outside `in_strips`, as in training, everything works on whole maps.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+_pixels: ContextVar[int | None] = ContextVar("pixels", default=None)
+
+PART = {"cpu": 2**12}
+"""The pixels of a part that fit the caches, by the kind of device; elsewhere as many as `_PART_ELSEWHERE`."""
+_PART_ELSEWHERE = 2**18
+_LEAST_ROWS = 32
+
+
+class Part(NamedTuple):
+    """Where a part of a map lies whose windows are cut already.
+
+    Attributes:
+        bottom: Whether it holds the last windows of the columns, those with what wraps around.
+        right: The same of the rows.
+    """
+
+    bottom: bool
+    right: bool
+
+
+@contextmanager
+def in_strips(pixels: int | None = None) -> Iterator[None]:
+    """Let networks run over parts of their maps, where no gradient is wanted.
+
+    Args:
+        pixels: Pixels of a part, rounded to whole windows; as the device likes it unless given.
+    """
+    token = _pixels.set(pixels or 0)
+    try:
+        yield
+    finally:
+        _pixels.reset(token)
+
+
+def _part_pixels(x: Tensor) -> int | None:
+    pixels = _pixels.get()
+    if pixels is None or torch.is_grad_enabled():
+        return None
+    return max(1, (pixels or PART.get(x.device.type, _PART_ELSEWHERE)) // len(x))
+
+
+def over_windows(
+    function: Callable[[Part | None, list[Tensor]], Sequence[Tensor]],
+    streams: Sequence[Tensor],
+    window: int,
+    shift: int = 0,
+    overwrite: bool = True,
+) -> list[Tensor]:
+    """Apply what is local to windows; with a window of one pixel, what is local to pixels.
+
+    Args:
+        function: Gives new maps for a part of the given ones, or, without a part, for the whole of them.
+        streams: Maps ``(B, H, W, C)``, sides multiples of the window.
+        window: Side of a window in pixels.
+        shift: Pixels by which the windows are shifted, cyclically.
+        overwrite: In strips, put the new maps in the place of the given ones.
+
+    Returns:
+        The new maps, ``(B, H, W, C)`` each.
+    """
+    pixels = _part_pixels(streams[0])
+    if pixels is None:
+        return list(function(None, list(streams)))
+    height, width = streams[0].shape[1:3]
+    columns = _step(width, max(1, pixels // window), window)
+    rows = _step(height, max(1, pixels // columns), window)
+    new = list(streams) if overwrite else []
+    for top in range(shift, height + shift, rows):
+        for left in range(shift, width + shift, columns):
+            bottom, right = min(top + rows, height + shift), min(left + columns, width + shift)
+            vertical, horizontal = _pieces(top, bottom, height), _pieces(left, right, width)
+            taken = [_take(stream, vertical, horizontal) for stream in streams]
+            parts = function(Part(bottom == height + shift, right == width + shift), taken)
+            new = new or [part.new_empty(len(part), height, width, part.shape[-1]) for part in parts]
+            for whole, part in zip(new, parts, strict=True):
+                _put(whole, vertical, horizontal, part)
+    return new
+
+
+def over_rows(function: Callable[..., Tensor], maps: Sequence[Tensor], halo: int | None) -> Tensor:
+    """Apply what sees ``halo`` pixels around each, such as convolutions, whatever they make of the borders.
+
+    Args:
+        function: Gives a map of the same height and width for some maps.
+        maps: The maps, ``(B, C, H, W)`` each.
+        halo: How far it sees; None if it sees the whole map, which it then gets.
+
+    Returns:
+        The new map, ``(B, C, H, W)``; in strips, with the channels last in memory.
+    """
+    pixels = _part_pixels(maps[0])
+    if pixels is None or halo is None:
+        return function(*maps)
+    height, width = maps[0].shape[-2:]
+    rows = max(pixels // width, _LEAST_ROWS, halo)
+    new: Tensor | None = None
+    for top in range(0, height, rows):
+        bottom = min(top + rows, height)
+        first, last = max(top - halo, 0), min(bottom + halo, height)
+        part = function(*(each[:, :, first:last] for each in maps))[:, :, top - first : bottom - first]
+        if new is None:
+            shape = (*part.shape[:2], height, width)
+            new = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
+        new[:, :, top:bottom] = part
+    assert new is not None
+    return new
+
+
+def _step(side: int, most: int, window: int) -> int:
+    """Cut a side into equally many windows, of ``most`` pixels if possible; gives the pixels of a part."""
+    windows, at_most = side // window, max(1, most // window)
+    return -(-windows // -(-windows // at_most)) * window
+
+
+def _pieces(start: int, stop: int, side: int) -> list[slice]:
+    """Say where a range lies that goes on at 0 where the side ends."""
+    return [slice(start, stop)] if stop <= side else [slice(start, side), slice(0, stop - side)]
+
+
+def _take(x: Tensor, vertical: list[slice], horizontal: list[slice]) -> Tensor:
+    rows = [
+        torch.cat([x[:, v, h] for h in horizontal], 2) if len(horizontal) > 1 else x[:, v, horizontal[0]]
+        for v in vertical
+    ]
+    return torch.cat(rows, 1) if len(rows) > 1 else rows[0]
+
+
+def _put(x: Tensor, vertical: list[slice], horizontal: list[slice], part: Tensor) -> None:
+    top = 0
+    for v in vertical:
+        bottom, left = top + v.stop - v.start, 0
+        for h in horizontal:
+            right = left + h.stop - h.start
+            x[:, v, h] = part[:, top:bottom, left:right]
+            left = right
+        top = bottom

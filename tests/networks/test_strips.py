@@ -1,0 +1,130 @@
+"""Inference over parts of the maps gives what the plain forward pass gives."""
+
+from typing import ClassVar
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from fusion_lab.networks import TITA
+from fusion_lab.networks.attention import IPA, PA
+from fusion_lab.networks.layers.strips import in_strips, over_rows, over_windows
+from fusion_lab.networks.operations import Addition, HighPass, HighPassZeroPadded, Multiplication, Operation
+from tests.networks.test_contracts import SMALL, network, sources  # noqa: F401
+
+
+class Blurring(IPA):
+    """A pixel attention that looks around, and says so."""
+
+    local: ClassVar[bool] = False
+
+    def __init__(self, dim, num_heads):
+        super().__init__(dim, num_heads)
+        self.blur = nn.Conv2d(dim, dim, 5, padding=2)
+
+    def forward(self, x, y):
+        return super().forward(self.blur(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), y)
+
+
+class Centred(Operation):
+    """A branch that sees the whole map and says nothing about it."""
+
+    def forward(self, x, compressed):
+        return x - self.generator(compressed).mean(dim=(-2, -1), keepdim=True)
+
+
+class WiderHighPass(HighPass):
+    """Looks further than its parent and does not say it."""
+
+    def forward(self, x, compressed):
+        return super().forward(nn.functional.avg_pool2d(x, 9, 1, 4), compressed)
+
+
+ATTENTIONS = [None, IPA, PA, Blurring]
+ARRANGEMENTS = [["inter"], ["intra"], ["intra", "intra", "inter", "inter"]]
+OPERATIONS = [(), (HighPass, Addition, Multiplication), (HighPassZeroPadded,), (Addition, Centred), (WiderHighPass,)]
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(st.integers(8, 45), st.integers(8, 45)),
+    batch=st.integers(1, 2),
+    pixels=st.sampled_from([1, 64, 130, 300, 1000]),
+    window=st.sampled_from([4, 5, 8]),
+    attention=st.sampled_from(ATTENTIONS),
+    arrangement=st.sampled_from(ARRANGEMENTS),
+    operations=st.sampled_from(OPERATIONS),
+    dynamic=st.booleans(),
+)
+def test_tita_in_parts_equals_the_plain_forward(
+    size, batch, pixels, window, attention, arrangement, operations, dynamic
+):
+    arguments = {**SMALL["TITA"], "num_interaction_blocks": 3, "window_size": window}
+    tita = TITA(
+        **arguments,
+        pixel_attention=attention,
+        arrangement=arrangement,
+        operations=operations,
+        dynamic_weights=dynamic or not operations,
+    ).eval()
+    with torch.no_grad():
+        for parameter in tita.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.05)
+        a, b = sources(batch, *size)
+        plain = tita(a, b)
+        with in_strips(pixels):
+            parts = tita(a, b)
+    scale = max(1, plain.abs().max().item())
+    torch.testing.assert_close(parts, plain, rtol=0, atol=2e-5 * scale)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 13), (37, 53), (64, 40)])
+@pytest.mark.parametrize("pixels", [1, 100, None])
+@torch.no_grad()
+def test_every_network_in_parts_equals_the_plain_forward(network, size, pixels):  # noqa: F811
+    a, b = sources(2, *size)
+    kept = a.clone()
+    plain = network(a, b)
+    with in_strips(pixels):
+        parts = network(a, b)
+    torch.testing.assert_close(parts, plain, rtol=0, atol=2e-5)
+    assert torch.equal(a, kept)
+
+
+def test_gradients_are_not_in_strips():
+    tita = TITA(**SMALL["TITA"]).eval()
+    a, b = sources(1, 16, 24)
+    expected = torch.autograd.grad(tita(a, b).sum(), list(tita.parameters()))
+    with in_strips(64):
+        torch.testing.assert_close(torch.autograd.grad(tita(a, b).sum(), list(tita.parameters())), expected)
+
+
+@torch.no_grad()
+def test_parts_are_as_small_as_asked_and_cover_the_map_once():
+    x = torch.zeros(1, 24, 40, 1)
+    seen = []
+
+    def count(part, streams):
+        seen.append((tuple(streams[0].shape[1:3]), part))
+        return [streams[0] + 1]
+
+    with in_strips(8 * 8 * 3):
+        over_windows(count, [x], window=8, shift=4)
+    assert torch.equal(x, torch.ones_like(x))
+    assert max(height * width for (height, width), _ in seen) <= 8 * 8 * 3
+    assert len(seen) == 6
+    assert [part.bottom for _, part in seen] == [False] * 4 + [True] * 2
+    assert [part.right for _, part in seen] == [False, True] * 3
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(4, 90), st.integers(1, 40), st.integers(0, 3), st.sampled_from(["zeros", "reflect"]))
+@torch.no_grad()
+def test_rows_with_a_halo(height, pixels, halo, padding):
+    convolution = nn.Conv2d(2, 3, 2 * halo + 1, padding=halo, padding_mode=padding)
+    x = torch.rand(2, 2, height, 7)
+    with in_strips(pixels):
+        actual = over_rows(convolution, [x], halo)
+    torch.testing.assert_close(actual, convolution(x), rtol=0, atol=1e-6)
