@@ -3,9 +3,11 @@
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.classical import Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet
 from fusion_lab.networks.gifnet import GIFNet
+from fusion_lab.networks.ifcnn import IFCNN
 from fusion_lab.networks.tita import TITA
 
 __all__ = [
+    "IFCNN",
     "TITA",
     "Average",
     "FusionNetwork",

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 # TITA is built on SwinFusion, whose names it kept.
@@ -106,6 +107,20 @@ def is_official_swinfusion(state: Mapping[str, Tensor]) -> bool:
 def is_official_gifnet(state: Mapping[str, Tensor]) -> bool:
     """Tell whether the tensors are named as in GIFNet's release (``Final.model``)."""
     return "getSharedFeatures.conv_1.conv2d.weight" in state
+
+
+def is_official_ifcnn(state: Mapping[str, Tensor]) -> bool:
+    """Tell whether the tensors are named as in IFCNN's release (``IFCNN-MAX.pth``)."""
+    return {"conv2.bn.running_mean", "conv4.bias"} <= state.keys()
+
+
+def from_official_ifcnn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Complete the tensors of an official IFCNN checkpoint, whose names `IFCNN` has.
+
+    They were saved before batch normalisation counted its batches.
+    """
+    counts = {f"{part}.bn.num_batches_tracked": torch.tensor(0) for part in ("conv2", "conv3")}
+    return {**counts, **state}
 
 
 def from_official_gifnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
