@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
@@ -33,6 +33,11 @@ class MovingAverage(WeightAveraging):
         self._device = trainer.strategy.root_device
         super().setup(trainer, pl_module, stage)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take the precision of the weights, which ``64-true`` changes after `setup`."""
+        for average, current in zip(self._averaged.parameters(), pl_module.parameters(), strict=True):
+            average.data = average.data.to(current.dtype)
+
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -40,13 +45,21 @@ class MovingAverage(WeightAveraging):
         """Average if the optimizer stepped."""
         if trainer.global_step <= self._latest_update_step:
             return
-        assert self._average_model is not None
-        average: list[Tensor] = list(self._average_model.module.parameters())
+        average: list[Tensor] = list(self._averaged.parameters())
         current: list[Tensor] = list(pl_module.parameters())
         # `AveragedModel.update_parameters` asks the device how often it has been called.
         if self._latest_update_step == 0:
             torch._foreach_copy_(average, current)
         else:
             self._kwargs["multi_avg_fn"](average, current, None)
+        # What is learnt beside the weights, such as FAMO's logits, is no average.
+        for kept, buffer in zip(self._averaged.buffers(), pl_module.buffers(), strict=True):
+            kept.copy_(buffer)
+        assert self._average_model is not None
         self._average_model.n_averaged += 1
         self._latest_update_step = trainer.global_step
+
+    @property
+    def _averaged(self) -> nn.Module:
+        assert self._average_model is not None
+        return self._average_model.module
