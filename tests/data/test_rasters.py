@@ -126,17 +126,6 @@ def test_broken_files_are_told(tmp_path):
         read_raster(tmp_path)
 
 
-def test_compression_that_needs_a_package_is_told(tmp_path, monkeypatch):
-    write_raster(Raster(noise(4)), tmp_path / "a.tif")
-
-    def fail(self):
-        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
-
-    monkeypatch.setattr(rasters.tifffile.TiffPageSeries, "asarray", fail)
-    with pytest.raises(FusionLabError, match=r"LZW.*imagecodecs.*with pip, or store"):
-        read_raster(tmp_path / "a.tif")
-
-
 def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):
     def fail(path, *args, **options):
         path.write_bytes(b"half")
