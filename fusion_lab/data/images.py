@@ -4,6 +4,7 @@ import io
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ from fusion_lab.data.tiff import STARTS, check_pixels, cmyk_to_rgb, read_tiff
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
-__all__ = ["IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "Picture", "Pixels", "from_pillow", "read_picture", "read_stored",
-           "to_pillow", "write_picture"]  # fmt: skip
+__all__ = ["IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "Picture", "Pixels", "from_pillow", "range_of_files",
+           "read_picture", "read_stored", "to_pillow", "write_picture"]  # fmt: skip
 
 WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 """What results can be written as."""
@@ -95,6 +96,28 @@ def read_stored(path: Path) -> StoredImage:
     except Exception as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise FusionLabError(f"The image {path} is broken ({reason}): replace the file.") from None
+
+
+def range_of_files(paths: Iterable[Path], input_range: InputRange) -> InputRange:
+    """Give the levels that a range means for the values of all files together; what cannot be read is left out.
+
+    Raises:
+        FusionLabError: None can be read.
+    """
+    broken: list[FusionLabError] = []
+
+    def values() -> Iterator[NDArray[Any]]:
+        for path in paths:
+            try:
+                yield read_stored(path).measured()
+            except FusionLabError as error:
+                broken.append(error)
+
+    try:
+        return input_range.of_all(values())
+    except ValueError:
+        # There was nothing to put together.
+        raise broken[0] from None
 
 
 def from_pillow(image: Image.Image, name: str = "given", input_range: InputRange | str = FULL) -> Picture:

@@ -57,6 +57,10 @@ class Picture:
         luma = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
         return luma.astype(self.pixels.dtype)
 
+    def without_colours(self) -> "Picture":
+        """Give the luminance as a grey picture."""
+        return replace(self, pixels=self.luminance())
+
     def deepen(self) -> "Picture":
         """Give the same picture with 16 bits a channel."""
         if self.pixels.dtype == np.uint16:
