@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.evaluate import add_scoring_options, chosen_protocol, tell_bad, write_rows
+from fusion_lab.cli.evaluate import add_scoring_options, chosen_protocol, source_options, tell_bad, write_rows
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
@@ -79,7 +79,8 @@ def evaluate_methods(
     from fusion_lab.cli.evaluation import evaluate, find_fused
 
     # All folders are looked at before the first image is scored.
-    pairs = {name: find_fused(args.a, args.b, folder, args.reference) for name, folder in methods.items()}
+    told = source_options(args)
+    pairs = {name: find_fused(args.a, args.b, folder, args.reference, **told) for name, folder in methods.items()}
     make_folder(output)
     evaluations = {}
     for name, own in pairs.items():

@@ -1,6 +1,7 @@
 """``fusion-lab``: finds the command and tells errors in one sentence."""
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -32,6 +33,8 @@ COMMANDS = {
     "demo": "train, fuse, score and show on the embedded data, in minutes",
 }
 _LONGEST_NAME = 200
+# In lists and dictionaries a text begins after one of these.
+_HOME_INSIDE = re.compile(r"""(?<=[\s"'\[{,:])~[^/\s]*/""")
 _TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -92,6 +95,8 @@ def _run(command: str, rest: list[str]) -> int:
 def _expanded(word: str) -> str:
     """Put the home folder in the place of ``~/`` in an argument: a shell does so at its start alone."""
     name, sign, value = word.partition("=")
+    if (value or word).startswith(("{", "[")):
+        return _HOME_INSIDE.sub(lambda match: expand_home(match[0]), word)
     return f"{name}={expand_home(value)}" if sign else expand_home(word)
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fusion_lab.errors import FusionLabError
 
-_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
+_NUMBER = r"([+-]?(?:\d+(?:\.\d+)?|\.\d+)(?:[eE][+-]?\d+)?)"
 _LEVELS = re.compile(rf"{_NUMBER}\.\.{_NUMBER}")
 _PERCENTILES = re.compile(rf"{_NUMBER}%\.\.{_NUMBER}%")
 _SAMPLES = 1 << 16
