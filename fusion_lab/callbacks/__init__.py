@@ -4,6 +4,7 @@ from fusion_lab.callbacks.alternating_freeze import AlternatingFreeze
 from fusion_lab.callbacks.checkpoint_files import CheckpointFiles
 from fusion_lab.callbacks.checkpoints import BestCheckpoint, Checkpoints
 from fusion_lab.callbacks.compile import Compile
+from fusion_lab.callbacks.configured_steps import ConfiguredSteps
 from fusion_lab.callbacks.data_manifest import DataManifest
 from fusion_lab.callbacks.fused_pictures import FusedPictures
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
@@ -22,6 +23,7 @@ __all__ = [
     "CheckpointFiles",
     "Checkpoints",
     "Compile",
+    "ConfiguredSteps",
     "DataManifest",
     "FusedPictures",
     "GradientConflict",

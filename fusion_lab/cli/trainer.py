@@ -1,9 +1,11 @@
 """``fusion-lab fit|validate|test|predict``: the Lightning CLI over composed configurations."""
 
 import argparse
+import copy
 import logging
 import os
 import re
+import shutil
 import tempfile
 import warnings
 from collections.abc import Mapping
@@ -21,17 +23,19 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
 
-from fusion_lab.callbacks import REQUEUE, KeepHistory
+from fusion_lab.callbacks import REQUEUE, ConfiguredSteps, KeepHistory
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.endings import in_sentences
 from fusion_lab.cli.mistakes import explain
-from fusion_lab.cli.record import BEST, RESULT, checkpoints, record_result, record_run, run_id
-from fusion_lab.cli.resume import find_checkpoint
+from fusion_lab.cli.record import BEST, RESULT, RecordRun, checkpoints, record_result, run_id
+from fusion_lab.cli.resume import check_end, find_checkpoint
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder, remove_leftovers
+from fusion_lab.inference.stored import StoredNetwork
 from fusion_lab.inference.weights import read_network
 from fusion_lab.modules import FusionModule
 from fusion_lab.networks import FusionNetwork
+from fusion_lab.weighting import LossWeighting
 
 # Some methods of TorchJD take tensors: a configuration gives lists.
 register_type(torch.Tensor, torch.Tensor.tolist, partial(torch.tensor, dtype=torch.float32))
@@ -103,14 +107,19 @@ def main(command: str, argv: list[str]) -> int:
     begun = bool(checkpoints(folder))
     asked = ours.ckpt_path or ("last" if command == "fit" and begun and cli.config.exp.auto_resume else None)
     checkpoint = find_checkpoint(asked, folder) if asked else None
+    done = 0
     if checkpoint is not None:
-        _check_fit(checkpoint, cli.model.network)
+        stored = _check_fit(checkpoint, cli.model.network)
+        if command == "fit":
+            _check_weighting(checkpoint, stored, cli.model.weighting, cli.datamodule)
+            done = check_end(checkpoint, folder, cli.trainer.max_steps, cli.trainer.max_epochs)
     elif command == "fit" and (begun or ((folder / RESULT).is_file() and (folder / "checkpoints" / BEST).is_file())):
         raise FusionLabError(
             f"The folder {folder} already holds a run: resume it with --ckpt_path last, or choose another --exp.name."
         )
     elif command != "fit" and list(cli.model.network.parameters()):
         raise FusionLabError(f"Name the checkpoint to {command} with --ckpt_path; `last` is the newest of the run.")
+    is_new = not folder.exists()
     make_folder(folder)
     options: dict[str, Any] = {"ckpt_path": checkpoint, "weights_only": True}
     if command == "predict":
@@ -120,9 +129,9 @@ def main(command: str, argv: list[str]) -> int:
         config = cli.parser.dump(cli.config, skip_none=False)
         if cli.trainer.is_global_zero:
             remove_leftovers(folder / "checkpoints", ".ckpt")
-            record_run(folder, config, [command, *argv])
             if any(isinstance(logger, WandbLogger) for logger in cli.trainer.loggers):
                 os.environ.setdefault("WANDB_RUN_ID", run_id(folder))
+        cli.trainer.callbacks.append(RecordRun(folder, config, [command, *argv]))  # type: ignore[attr-defined]
         for logger in cli.trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(config))
     try:
@@ -136,9 +145,19 @@ def main(command: str, argv: list[str]) -> int:
         # A run that a sweep of W&B ends early has not failed.
         return 0 if "WANDB_SWEEP_ID" in os.environ else error.code
     if command == "fit":
+        if checkpoint is not None and cli.trainer.global_step == done and not checkpoints(folder):
+            if is_new and cli.trainer.is_global_zero:
+                shutil.rmtree(folder)
+            raise FusionLabError(
+                f"Nothing was trained: {checkpoint} has come to the end that the configuration sets, after {done} "
+                "steps. Ask for more steps or epochs, those that are done included."
+            )
         if cli.trainer.is_global_zero:
             record_result(folder, cli.trainer.global_step, _last_metrics(cli.trainer))
-        print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
+        if cli.trainer.global_step == done:
+            print(f"Nothing was left to train: the run in {folder} has done all of its {done} steps.")
+        else:
+            print(f"Trained for {cli.trainer.global_step} steps; checkpoints, log and configuration are in {folder}.")
     if command == "predict":
         print(f"The fused images are in {folder / 'fused'}.")
     return 0
@@ -167,6 +186,7 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
                 run=False,
                 auto_configure_optimizers=False,
                 save_config_callback=None,
+                trainer_defaults={"callbacks": [ConfiguredSteps()]},
                 parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fusion-lab {command}", "allow_abbrev": False},
                 args=[*(["--config", str(merged)] if config else []), *overrides],
             )
@@ -181,7 +201,7 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
             raise FusionLabError(explain(str(error), ())) from None
 
 
-def _check_fit(checkpoint: Path, network: FusionNetwork) -> None:
+def _check_fit(checkpoint: Path, network: FusionNetwork) -> StoredNetwork:
     """Refuse what is no checkpoint of a run of this network."""
     stored = read_network(checkpoint)
     if not stored.kind.startswith("Lightning"):
@@ -193,6 +213,24 @@ def _check_fit(checkpoint: Path, network: FusionNetwork) -> None:
         raise FusionLabError(
             f"The checkpoint {checkpoint} is of another network: {len(differing)} tensors differ, such as {first} "
             f"({given.get(first, 'missing')} in the file, {wanted.get(first, 'missing')} in the configuration)."
+        )
+    return stored
+
+
+def _check_weighting(
+    checkpoint: Path, stored: StoredNetwork, weighting: LossWeighting, data: LightningDataModule
+) -> None:
+    """Refuse a checkpoint of another weighting than that of the configuration."""
+    if (tasks := getattr(data, "tasks", None)) is None:
+        return
+    ready = copy.deepcopy(weighting)
+    ready.setup(tasks)
+    wanted = {f"weighting.{name}" for name in ready.state_dict()}
+    given = {name for name in stored.dropped if name.startswith("weighting.")}
+    if differing := sorted(wanted ^ given):
+        raise FusionLabError(
+            f"The checkpoint {checkpoint} does not fit the configuration: it is of another weighting of the losses "
+            f"({', '.join(differing)})."
         )
 
 
