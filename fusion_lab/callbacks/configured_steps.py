@@ -35,6 +35,7 @@ class ConfiguredSteps(Callback):
         """Note what cannot be changed later, and where the steps began."""
         checkpoint[_KEY] = {
             "optimizers": [_name(optimizer) for optimizer in trainer.optimizers],
+            "intervals": [config.interval for config in trainer.lr_scheduler_configs],
             "first": [[group["lr"] for group in groups] for groups in self._groups],
         }
 
@@ -79,7 +80,10 @@ class ConfiguredSteps(Callback):
                 self._go_on_waiting(config.scheduler, stored, reached)
             else:
                 config.scheduler.load_state_dict(fresh)
-                _advance(config.scheduler, trainer.global_step if config.interval == "step" else trainer.current_epoch)
+                intervals = self._told.get("intervals", [])
+                same = number < len(intervals) and intervals[number] == config.interval
+                done = trainer.global_step if config.interval == "step" else trainer.current_epoch
+                _advance(config.scheduler, _moves(stored) if same else done)
         self._stored = None
 
     def _go_on_waiting(self, scheduler: Any, stored: dict[str, Any], reached: dict[Optimizer, list[float]]) -> None:
@@ -92,6 +96,11 @@ class ConfiguredSteps(Callback):
             # Where nothing is new, no rounding either.
             group["lr"] = step if group["lr"] == began else group["lr"] * step / began
         scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+
+
+def _moves(stored: dict[str, Any]) -> int:
+    """Count how often a stored schedule has moved on; one that holds others counts as the first of them."""
+    return int(stored["last_epoch"]) if "last_epoch" in stored else _moves(stored["_schedulers"][0])
 
 
 def _advance(scheduler: LRScheduler, times: int) -> None:

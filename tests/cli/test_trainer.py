@@ -450,7 +450,7 @@ def test_schedules_come_from_the_configuration_alone(config, tmp_path, name):
     stored = torch.load(tmp_path / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
     [group] = stored["optimizer_states"][0]["param_groups"]
     # 1e-3 at first; an epoch has two steps, with a validation after it.
-    expected = {"plateau": 5e-4, "warm-up, then cosine": 0, "every epoch": 5e-4}[name]
+    expected = {"plateau": 5e-4, "warm-up, then cosine": 0, "every epoch": 2.5e-4}[name]
     assert group["lr"] == pytest.approx(expected, abs=1e-9)
 
 
