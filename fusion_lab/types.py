@@ -25,7 +25,7 @@ class Sample(TypedDict):
     file_b: list[str]
     """The file of each second source."""
     range_a: NotRequired[list[str]]
-    """Which values of each first source are black and white, as `fusion_lab.data.InputRange` reads it."""
+    """Which values of each first source are black and white, as `InputRange` reads it, where not all are."""
     range_b: NotRequired[list[str]]
     """Which values of each second source are."""
     target: NotRequired[Tensor]

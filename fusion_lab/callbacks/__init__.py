@@ -13,6 +13,7 @@ from fusion_lab.callbacks.interruption import REQUEUE, StopBetweenBatches
 from fusion_lab.callbacks.measure_again import MeasureAgain
 from fusion_lab.callbacks.operation_weights import OperationWeights
 from fusion_lab.callbacks.repeatable_noise import RepeatableNoise
+from fusion_lab.callbacks.small_pairs import TellSmallPairs
 from fusion_lab.callbacks.wandb_logger import RunLogger
 from fusion_lab.callbacks.write_fused import WriteFused
 
@@ -34,5 +35,6 @@ __all__ = [
     "RepeatableNoise",
     "RunLogger",
     "StopBetweenBatches",
+    "TellSmallPairs",
     "WriteFused",
 ]

@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     # PyTorch takes seconds to load: mistakes in the arguments need not wait for it.
     from rich.console import Console
 
-    from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_table, write_csv
+    from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_tables, write_csv
 
     evaluations = evaluate_methods(methods, protocol, args, args.output)
     table = method_table({name: e.rows for name, e in evaluations.items()}, directions(protocol), args.against)
@@ -41,7 +41,9 @@ def main(argv: list[str]) -> int:
     for name, text in (("table.md", markdown(table)), ("table.tex", latex(table))):
         with atomic_path(args.output / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    Console().print(terminal_table(table))
+    console = Console()
+    for part in terminal_tables(table, console.width):
+        console.print(part)
     print(
         f"The table is in {args.output} as table.csv, table.md and table.tex, the images of each method as METHOD.csv."
     )

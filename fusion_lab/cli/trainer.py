@@ -23,7 +23,7 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
 
-from fusion_lab.callbacks import REQUEUE, ConfiguredSteps, KeepHistory
+from fusion_lab.callbacks import REQUEUE, ConfiguredSteps, KeepHistory, TellSmallPairs
 from fusion_lab.cli.compose import compose
 from fusion_lab.cli.endings import in_sentences
 from fusion_lab.cli.mistakes import explain
@@ -103,6 +103,11 @@ def main(command: str, argv: list[str]) -> int:
     _quieten()
 
     cli = build(command, compose(ours.config), overrides)
+    if getattr(cli.trainer.strategy.launcher, "_start_method", None) == "spawn":
+        raise FusionLabError(
+            "Processes that `trainer.strategy` spawns cannot be given what a configuration makes: set it to ddp, which "
+            "starts them anew."
+        )
     folder = Path(cli.trainer.default_root_dir)
     begun = bool(checkpoints(folder))
     asked = ours.ckpt_path or ("last" if command == "fit" and begun and cli.config.exp.auto_resume else None)
@@ -186,7 +191,7 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
                 run=False,
                 auto_configure_optimizers=False,
                 save_config_callback=None,
-                trainer_defaults={"callbacks": [ConfiguredSteps()]},
+                trainer_defaults={"callbacks": [TellSmallPairs(), ConfiguredSteps()]},
                 parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fusion-lab {command}", "allow_abbrev": False},
                 args=[*(["--config", str(merged)] if config else []), *overrides],
             )

@@ -194,7 +194,8 @@ class PairDataset(Dataset[Sample]):
         if augmentation:
             images = augmentation(images, seed, pair.name)
         tensors = {key: torch.from_numpy(np.ascontiguousarray(image))[None] for key, image in images.items()}
-        ranges = {"range_a": str(pair.range_a), "range_b": str(pair.range_b)}
+        given = {pair.range_a, pair.range_b} != {FULL}
+        ranges = {"range_a": str(pair.range_a), "range_b": str(pair.range_b)} if given else {}
         return Sample(name=pair.name, file_a=str(pair.a), file_b=str(pair.b), **ranges, **tensors)  # type: ignore[typeddict-item]
 
 

@@ -480,3 +480,27 @@ def test_what_is_refused_leaves_the_record_as_it_was(mistake, run, tmp_path):
     )
     assert "cannot take over" in told
     assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
+def test_spawned_processes_are_refused(mistake):
+    told = mistake("--trainer.strategy=ddp_spawn", "--trainer.devices=2")
+    assert "Processes that `trainer.strategy` spawns" in told
+    assert "set it to ddp" in told
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_small_pairs_are_told_before_the_first_step(mistake, pairs_of, policy):
+    """One of three is too small; with `skip` there may be none."""
+
+    def spoil(root):
+        for path in root.rglob("ivf1.png"):
+            Image.new("L", (12, 20)).save(path)
+
+    arguments = [f"--data.init_args.on_bad_sample={policy}", "--data.init_args.bad_sample_limit=1"]
+    configs = pairs_of(spoil)
+    if policy == "raise":
+        assert mistake(*arguments, configs=configs).startswith("The pair 'ivf1' (12x20) is smaller than the crop of 16")
+    else:
+        for path in (Path(configs[0]).parent / "spoilt" / "ivf").rglob("ivf2.png"):
+            Image.new("L", (12, 20)).save(path)
+        assert "2 training pairs cannot be read, more than" in mistake(*arguments, configs=configs)
