@@ -22,7 +22,7 @@ from fusion_lab.data.tiff import STARTS, check_pixels, cmyk_to_rgb, read_tiff
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
-__all__ = ["IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "Picture", "Pixels", "from_pillow", "range_of_files",
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "Picture", "Pixels", "from_pillow", "range_of_files",
            "read_picture", "read_stored", "to_pillow", "write_picture"]  # fmt: skip
 
 WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
@@ -37,8 +37,8 @@ CONVERTIBLE = {
 _KEEPS_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
 _TIFF = frozenset({".tif", ".tiff"})
 _KEEPS_16_BIT = _TIFF | {".png"}
-# Pillow knows more, and has Ghostscript run what looks like EPS.
-_FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+"""What Pillow is asked for besides TIFF: it knows more, and has Ghostscript run what looks like EPS."""
 _KNOWN = "PNG, TIFF, JPEG, BMP, WebP, PGM or PPM, JPEG 2000 or AVIF"
 _LONGEST_REASON = 200
 _INCH = 0.0254
@@ -83,7 +83,7 @@ def read_stored(path: Path) -> StoredImage:
         with warnings.catch_warnings():
             # The limit itself is told in a sentence; half of it is no reason to worry.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 return _stored(image, str(path), data)
     except FusionLabError:
         raise

@@ -65,9 +65,11 @@ def read_source(path: Path, input_range: InputRange | str = FULL) -> Picture:
 
 def narrow(picture: Picture) -> str | None:
     """Say what is wrong where a picture uses little of the range of 16 bits; None where nothing is."""
+    if picture.pixels.dtype != np.uint16:
+        return None
     low, high = int(picture.pixels.min()), int(picture.pixels.max())
     share = (high - low) / picture.levels
-    if picture.pixels.dtype != np.uint16 or not 0 < share < _NARROW:
+    if not 0 < share < _NARROW:
         return None
     return (
         f"has 16 bits, but its values reach from {low} to {high} only, {share:.1%} of their range: give the input "

@@ -9,6 +9,7 @@ from PIL import Image
 from tifffile import TiffFile
 
 from fusion_lab.data.bad_samples import BadSamples
+from fusion_lab.data.images import FORMATS
 from fusion_lab.data.pairs import Pair, PairDataset
 from fusion_lab.data.tiff import STARTS
 from fusion_lab.errors import FusionLabError
@@ -27,7 +28,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
                 return page.imagelength, page.imagewidth
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 return image.height, image.width
     # What is wrong with the file is told by whoever reads it.
     except Exception:

@@ -72,8 +72,11 @@ class StoredImage:
                 other values are measurements.
 
         Raises:
-            FusionLabError: The full range is asked for, and the type does not tell what white is.
+            FusionLabError: There are no pixels; or the full range is asked for, and the type does not tell what white
+                is.
         """
+        if not self.values.size:
+            raise FusionLabError(f"The image {self.name} has no pixels: replace the file.")
         if self.frames > 1:
             warnings.warn(
                 f"The image {self.name} holds {self.frames} frames: the first is used, the others are left out.",

@@ -11,7 +11,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 from PIL import Image
@@ -504,3 +506,23 @@ def test_small_pairs_are_told_before_the_first_step(mistake, pairs_of, policy):
         for path in (Path(configs[0]).parent / "spoilt" / "ivf").rglob("ivf2.png"):
             Image.new("L", (12, 20)).save(path)
         assert "2 training pairs cannot be read, more than" in mistake(*arguments, configs=configs)
+
+
+def test_predict_sees_raw_thermal_values_in_their_range(tmp_path, config):
+    for role in "ab":
+        (tmp_path / role).mkdir()
+    visible = np.random.default_rng(0).integers(0, 256, (18, 20), np.uint8)
+    degrees = np.linspace(-20, 120, 360, dtype=np.float32).reshape(18, 20)
+    Image.fromarray(visible).save(tmp_path / "a" / "1.png")
+    tifffile.imwrite(tmp_path / "b" / "1.tif", degrees)
+    extra = tmp_path / "extra.yaml"
+    pairs = {"root": str(tmp_path), "range_b": "minmax", "range_over": "dataset"}
+    tasks = {"ivf": [{"class_path": "fusion_lab.data.PairDataset", "init_args": pairs}], "mff": [], "mef": []}
+    model = {"network": {"class_path": "fusion_lab.networks.Average"}}
+    extra.write_text(yaml.safe_dump({"model": {"init_args": model}, "data": {"init_args": {"predict": tasks}}}))
+    arguments = ["predict", "--config", str(config), "--config", str(extra), f"--exp.output={tmp_path / 'runs'}"]
+    assert main(arguments) == 0
+    fused = np.asarray(Image.open(tmp_path / "runs" / "tiny" / "fused" / "ivf" / "1.png"))
+    expected = (visible / 255 + (degrees + 20) / 140) / 2
+    assert fused.dtype == np.uint16
+    assert abs(fused / 65535 - expected).max() < 1e-3
