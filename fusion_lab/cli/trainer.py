@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn, SupportsFloat
+from typing import Any, Literal, NoReturn, SupportsFloat
 
 import torch
 import yaml
@@ -53,6 +53,8 @@ class Experiment:
         ema_decay: Decay of the averaged weights in each step.
         best: The loss or score of validation by which the best checkpoint is kept.
         switches: What is on and off in an ablation, for the check marks of its table and the tags of W&B.
+        colours: Whose colours the images of ``predict`` have: ``a``, those of the first source, ``b``, ``both``, or
+            none, ``grey``.
         auto_resume: Let ``fit`` go on where a run with this name has begun, as ``--ckpt_path last`` does.
     """
 
@@ -62,6 +64,7 @@ class Experiment:
     seed: int = 0
     ema_decay: float = 0.999
     best: str = "val/loss"
+    colours: Literal["a", "b", "both", "grey"] = "both"
     auto_resume: bool = False
     switches: dict[str, bool] = field(default_factory=dict)
 

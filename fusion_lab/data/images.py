@@ -42,6 +42,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
 _KNOWN = "PNG, TIFF, JPEG, BMP, WebP, PGM or PPM, JPEG 2000 or AVIF"
 _LONGEST_REASON = 200
 _INCH = 0.0254
+_BITS, _PHOTOMETRIC = 258, 262
 
 
 def read_picture(path: Path, input_range: InputRange | str = FULL) -> Picture:
@@ -141,6 +142,7 @@ def _stored(image: Image.Image, name: str, data: bytes = b"") -> StoredImage:
     deep = deep_samples(data, image, name) if data else None
     alpha: NDArray[Any] | None = None
     white: int | None
+    zero_is_white = False
     profile = image.info.get("icc_profile") or b""
     if deep is not None:
         values, white = deep
@@ -151,12 +153,14 @@ def _stored(image: Image.Image, name: str, data: bytes = b"") -> StoredImage:
         # Pillow turns TIFF files itself while it loads them.
         image.load()
         values, alpha, white = _as_stored(image, profile)
+        zero_is_white = _zero_is_white(image)
         profile = b"" if image.mode in ("CMYK", "LAB") else profile
     return StoredImage(
         name,
         values,
         alpha,
         white,
+        zero_is_white,
         orientation=_orientation(image),
         profile=profile,
         resolution=_resolution(image),
@@ -169,9 +173,11 @@ def _as_stored(image: Image.Image, profile: bytes) -> tuple[NDArray[Any], NDArra
     mode = image.mode
     if mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
+        # A TIFF file that somebody has opened with Pillow, which keeps the values of 12 bits as they are.
+        bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
         see_through = image.info.get("transparency")
         alpha = np.where(values == see_through, 0, 0xFFFF).astype(np.uint16) if isinstance(see_through, int) else None
-        return values, alpha, 0xFFFF
+        return values, alpha, 2**bits - 1
     if mode in ("I", "F"):
         return np.asarray(image), None, None
     if mode == "CMYK":
@@ -181,6 +187,11 @@ def _as_stored(image: Image.Image, profile: bytes) -> tuple[NDArray[Any], NDArra
         bands = np.asarray(image.convert("LA" if grey else "RGBA"))
         return bands[..., 0] if grey else bands[..., :3], bands[..., -1], 0xFF
     return np.asarray(image.convert("L" if mode in {"1", "L"} else "RGB")), None, 0xFF
+
+
+def _zero_is_white(image: Image.Image) -> bool:
+    """Tell whether Pillow has left the values of a TIFF file the other way round, as it does with more than 8 bits."""
+    return image.mode in ("I;16", "F") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
 def _orientation(image: Image.Image) -> Any:

@@ -8,6 +8,8 @@ import numpy as np
 from fusion_lab.data.picture import Pixels
 
 _STEPS = 9
+# The shortcuts of LittleCMS miss dark grey by up to ten levels of 255, and 16-bit colours by as much.
+_EXACT = imagecodecs.CMS.FLAGS.NOOPTIMIZE
 
 
 def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
@@ -34,7 +36,7 @@ def to_srgb(pixels: Pixels, profile: bytes) -> Pixels:
 def _converted(pixels: Pixels, profile: bytes) -> Pixels:
     space = "gray" if pixels.ndim == 2 else "rgb" if pixels.shape[-1] == 3 else "cmyk"
     rgb = imagecodecs.cms_transform(
-        np.ascontiguousarray(pixels), profile, _srgb(), colorspace=space, outcolorspace="rgb"
+        np.ascontiguousarray(pixels), profile, _srgb(), colorspace=space, outcolorspace="rgb", flags=_EXACT
     )
     return rgb[..., 1] if space == "gray" else rgb
 

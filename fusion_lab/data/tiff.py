@@ -220,7 +220,11 @@ def _by_libtiff(data: bytes, page: TiffPage, name: str, frames: int) -> StoredIm
 
 def _frames_of(file: TiffFile) -> int:
     """Count images that have no page of their own, as in the stacks of ImageJ."""
-    series = file.series[0]
+    try:
+        series = file.series[0]
+    # What other programs have noted may be senseless, and the pixels sound.
+    except Exception:
+        return 1
     return math.prod(series.shape) // max(1, math.prod(series.keyframe.shape))
 
 
