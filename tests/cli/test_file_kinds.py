@@ -124,9 +124,8 @@ def test_file_kinds(tmp_path, kind, capsys):
         told = ["--a", a, "--b", b, "--fused", out, "-o", scores, "--metrics", "SCD", "CC", "EN", *given]
         assert main(["evaluate", *told]) == 0
         row = next(csv.DictReader(io.StringIO(Path(scores).read_text())))
-        text = dict(option.lstrip("-").split("=", 1) for option in given if "=" in option)
-        text |= {"range-b": given[1]} if len(given) == 2 else {}
-        sample = PairDataset(tmp_path / folder, range_b=text.get("range-b", "full"))[0]
+        ranges = {"range_b": " ".join(given).replace("=", " ").split()[1]} if given else {}
+        sample = PairDataset(tmp_path / folder, **ranges)[0]
         fused = cv2.imread(f"{out}/1.png", cv2.IMREAD_UNCHANGED)
         results.append((sample["source_a"], sample["source_b"], fused, {k: float(row[k]) for k in ("SCD", "CC", "EN")}))
     (a, b, fused, scores), (odd_a, odd_b, odd_fused, odd_scores) = results
