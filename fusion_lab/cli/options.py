@@ -56,7 +56,7 @@ def add_result_options(parser: ArgumentParser) -> None:
     )
 
 
-_RANGE = "values of {} that are black and white: full, minmax, 1%%..99%%, or levels such as 7000..9500"
+_RANGE = "values of {} that are black and white: full, minmax, 1%..99%, or levels such as 7000..9500"
 
 
 def add_source_options(parser: ArgumentParser) -> None:

@@ -39,7 +39,7 @@ def record_run(folder: Path, config: str, argv: list[str]) -> None:
 
 
 class RecordRun(Callback):
-    """Record the run when training begins: what ends before it has done nothing that there were to tell.
+    """Record a run that goes on when training begins: what is refused before it must not change what the record tells.
 
     Args:
         folder: The folder of the run.
@@ -51,6 +51,10 @@ class RecordRun(Callback):
         self._told = folder, config, argv
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the record."""
+        self.write(trainer)
+
+    def write(self, trainer: Trainer) -> None:
         """Write the record, by the first process."""
         if trainer.is_global_zero:
             record_run(*self._told)

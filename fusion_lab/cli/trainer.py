@@ -34,6 +34,7 @@ from fusion_lab.files import make_folder, remove_leftovers
 from fusion_lab.inference.stored import StoredNetwork
 from fusion_lab.inference.weights import read_network
 from fusion_lab.modules import FusionModule
+from fusion_lab.modules.schedules import BY_FACTORIES
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.weighting import LossWeighting
 
@@ -139,7 +140,11 @@ def main(command: str, argv: list[str]) -> int:
             remove_leftovers(folder / "checkpoints", ".ckpt")
             if any(isinstance(logger, WandbLogger) for logger in cli.trainer.loggers):
                 os.environ.setdefault("WANDB_RUN_ID", run_id(folder))
-        cli.trainer.callbacks.append(RecordRun(folder, config, [command, *argv]))  # type: ignore[attr-defined]
+        record = RecordRun(folder, config, [command, *argv])
+        if checkpoint is None:
+            record.write(cli.trainer)
+        else:
+            cli.trainer.callbacks.append(record)  # type: ignore[attr-defined]
         for logger in cli.trainer.loggers:
             logger.log_hyperparams(yaml.safe_load(config))
     try:
@@ -184,7 +189,7 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
             raise FusionLabError(f"`{key}` in the configuration should hold keys of its own. Found `{config[key]}`.")
     with tempfile.TemporaryDirectory() as folder:
         merged = Path(folder) / "config.yaml"
-        merged.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        merged.write_text(yaml.safe_dump(_by_factories(config), sort_keys=False), encoding="utf-8")
         try:
             return FusionCLI(
                 FusionModule,
@@ -207,6 +212,17 @@ def build(command: str, config: dict[str, Any], overrides: list[str]) -> FusionC
             ) from None
         except (TypeError, ValueError, MisconfigurationException, OmegaConfBaseException) as error:
             raise FusionLabError(explain(str(error), ())) from None
+
+
+def _by_factories(value: Any) -> Any:
+    """Put schedules that can be made from a configuration in the place of those that cannot."""
+    if isinstance(value, list):
+        return [_by_factories(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: _by_factories(inner) for key, inner in value.items()}
+    path = made.get("class_path")
+    return {**made, "class_path": BY_FACTORIES[path]} if isinstance(path, str) and path in BY_FACTORIES else made
 
 
 def _check_fit(checkpoint: Path, network: FusionNetwork) -> StoredNetwork:

@@ -14,13 +14,19 @@ ScheduleFactory = Callable[[Optimizer], LRScheduler]
 Interval = Literal["step", "epoch"]
 _NEVER = sys.maxsize
 
+BY_FACTORIES = {
+    "torch.optim.lr_scheduler.SequentialLR": "fusion_lab.modules.schedules.InTurn",
+    "torch.optim.lr_scheduler.ChainedScheduler": "fusion_lab.modules.schedules.Together",
+}
+"""What a configuration gets where it names schedules of PyTorch that hold others: those want an optimizer first."""
+
 
 class InTurn(SequentialLR):
     """Schedules one after another, such as a warm-up and then a cosine.
 
     Args:
         optimizer: The optimizer.
-        schedules: What makes each of them.
+        schedulers: What makes each of them.
         milestones: After how many steps, or epochs, each but the first begins.
         interval: Whether they move on every ``step`` or every ``epoch``.
     """
@@ -28,12 +34,12 @@ class InTurn(SequentialLR):
     def __init__(
         self,
         optimizer: Optimizer,
-        schedules: list[ScheduleFactory],
+        schedulers: list[ScheduleFactory],
         milestones: list[int],
         interval: Interval = "step",
     ) -> None:
         self.interval = interval
-        super().__init__(optimizer, [make(optimizer) for make in schedules], milestones)
+        super().__init__(optimizer, [make(optimizer) for make in schedulers], milestones)
 
 
 class Together(ChainedScheduler):
@@ -41,13 +47,13 @@ class Together(ChainedScheduler):
 
     Args:
         optimizer: The optimizer.
-        schedules: What makes each of them.
+        schedulers: What makes each of them.
         interval: Whether they move on every ``step`` or every ``epoch``.
     """
 
-    def __init__(self, optimizer: Optimizer, schedules: list[ScheduleFactory], interval: Interval = "step") -> None:
+    def __init__(self, optimizer: Optimizer, schedulers: list[ScheduleFactory], interval: Interval = "step") -> None:
         self.interval = interval
-        super().__init__([make(optimizer) for make in schedules], optimizer)
+        super().__init__([make(optimizer) for make in schedulers], optimizer)
 
 
 def schedule_config(scheduler: LRScheduler) -> dict[str, Any]:

@@ -86,18 +86,18 @@ SCHEDULES = {
     "one cycle": partial(OneCycleLR, max_lr=1e-2, total_steps=7),
     "warm-up, then cosine": partial(
         InTurn,
-        schedules=[partial(LinearLR, start_factor=0.1, total_iters=3), partial(CosineAnnealingLR, T_max=4)],
+        schedulers=[partial(LinearLR, start_factor=0.1, total_iters=3), partial(CosineAnnealingLR, T_max=4)],
         milestones=[3],
     ),
-    "epochs": partial(Together, schedules=[partial(StepLR, step_size=1, gamma=0.5)], interval="epoch"),
-    "epochs, validated": partial(Together, schedules=[partial(StepLR, step_size=1, gamma=0.5)], interval="epoch"),
+    "epochs": partial(Together, schedulers=[partial(StepLR, step_size=1, gamma=0.5)], interval="epoch"),
+    "epochs, validated": partial(Together, schedulers=[partial(StepLR, step_size=1, gamma=0.5)], interval="epoch"),
     "epochs in turn": partial(
         InTurn,
-        schedules=[partial(LinearLR, start_factor=0.5, total_iters=1), partial(StepLR, step_size=1, gamma=0.3)],
+        schedulers=[partial(LinearLR, start_factor=0.5, total_iters=1), partial(StepLR, step_size=1, gamma=0.3)],
         milestones=[2],
         interval="epoch",
     ),
-    "both": partial(Together, schedules=[partial(StepLR, step_size=2, gamma=0.5), partial(LinearLR, total_iters=3)]),
+    "both": partial(Together, schedulers=[partial(StepLR, step_size=2, gamma=0.5), partial(LinearLR, total_iters=3)]),
     "plateau": partial(ReduceLROnPlateau, monitor="val/loss", factor=0.5, patience=0, threshold=0.5),
 }
 

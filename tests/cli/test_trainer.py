@@ -417,9 +417,9 @@ SCHEDULES = {
         "init_args": {"monitor": "val/loss", "patience": 0, "factor": 0.5, "threshold": 0.99},
     },
     "warm-up, then cosine": {
-        "class_path": "fusion_lab.modules.schedules.InTurn",
+        "class_path": "torch.optim.lr_scheduler.SequentialLR",
         "init_args": {
-            "schedules": [
+            "schedulers": [
                 {
                     "class_path": "torch.optim.lr_scheduler.LinearLR",
                     "init_args": {"start_factor": 0.1, "total_iters": 2},
@@ -432,7 +432,7 @@ SCHEDULES = {
     "every epoch": {
         "class_path": "fusion_lab.modules.schedules.Together",
         "init_args": {
-            "schedules": [
+            "schedulers": [
                 {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1, "gamma": 0.5}},
                 {"class_path": "torch.optim.lr_scheduler.ConstantLR", "init_args": {"factor": 1.0}},
             ],
@@ -526,3 +526,12 @@ def test_predict_sees_raw_thermal_values_in_their_range(tmp_path, config):
     expected = (visible / 255 + (degrees + 20) / 140) / 2
     assert fused.dtype == np.uint16
     assert abs(fused / 65535 - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["warmup_cosine", "plateau"])
+def test_building_blocks_of_schedules(config, name):
+    block = Path(trainer.__file__).parents[2] / "configs" / "schedule" / f"{name}.yaml"
+    made = trainer.build("fit", compose([config, block]), []).model.configure_optimizers()
+    schedule = made["lr_scheduler"]["scheduler"]
+    assert type(schedule).__name__ == {"warmup_cosine": "InTurn", "plateau": "ReduceLROnPlateau"}[name]
+    assert made["lr_scheduler"].get("monitor") == {"plateau": "val/loss"}.get(name)
