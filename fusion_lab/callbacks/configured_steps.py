@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities.types import LRSchedulerConfig
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -15,6 +16,7 @@ _PARAMETERS = "params"
 _KEY = "configured_steps"
 # With these an optimizer keeps more of each parameter than it does without.
 _KEEPS_MORE = ("amsgrad", "centered", "momentum")
+_WATCHED = ("monitor", "mode")
 _SEEN = {"best", "num_bad_epochs", "cooldown_counter", "last_epoch"}
 
 
@@ -35,7 +37,7 @@ class ConfiguredSteps(Callback):
         """Note what cannot be changed later, and where the steps began."""
         checkpoint[_KEY] = {
             "optimizers": [_name(optimizer) for optimizer in trainer.optimizers],
-            "intervals": [config.interval for config in trainer.lr_scheduler_configs],
+            "intervals": [_interval(config) for config in trainer.lr_scheduler_configs],
             "first": [[group["lr"] for group in groups] for groups in self._groups],
         }
 
@@ -81,21 +83,27 @@ class ConfiguredSteps(Callback):
             else:
                 config.scheduler.load_state_dict(fresh)
                 intervals = self._told.get("intervals", [])
-                same = number < len(intervals) and intervals[number] == config.interval
+                same = number < len(intervals) and intervals[number] == _interval(config)
                 done = trainer.global_step if config.interval == "step" else trainer.current_epoch
                 _advance(config.scheduler, _moves(stored) if same else done)
         self._stored = None
 
     def _go_on_waiting(self, scheduler: Any, stored: dict[str, Any], reached: dict[Optimizer, list[float]]) -> None:
         """Let a schedule keep what it has seen, and the share of its first step that it has come down to."""
+        if "num_bad_epochs" not in stored or any(stored.get(key) != getattr(scheduler, key) for key in _WATCHED):
+            return
         for key in _SEEN & stored.keys():
             setattr(scheduler, key, stored[key])
         now = reached[scheduler.optimizer]
         first = self._told.get("first", [now])[0]
         for group, step, began in zip(scheduler.optimizer.param_groups, now, first, strict=True):
             # Where nothing is new, no rounding either.
-            group["lr"] = step if group["lr"] == began else group["lr"] * step / began
+            group["lr"] = step if group["lr"] == began else group["lr"] * step / began if began else group["lr"]
         scheduler._last_lr = [group["lr"] for group in scheduler.optimizer.param_groups]
+
+
+def _interval(config: LRSchedulerConfig) -> str:
+    return "validation" if config.reduce_on_plateau else config.interval
 
 
 def _moves(stored: dict[str, Any]) -> int:

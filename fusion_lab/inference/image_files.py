@@ -1,7 +1,7 @@
 """Fusing image files: two of them, or all pairs of two folders or patterns."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -166,9 +166,7 @@ def _fuse_all(jobs: list[_Job], fuser: Fuser, record: FusedRecord, overwrite: bo
             record.note(job.pair, job.target)
             done.written.append(job.target)
     finally:
-        # Where nothing can be written, that has been told.
-        with suppress(FusionLabError):
-            record.save()
+        record.save()
     return done
 
 

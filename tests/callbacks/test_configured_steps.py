@@ -137,6 +137,21 @@ def test_a_plateau_is_seen_at_every_validation(tmp_path, root, few):
         fit(tmp_path / "torch", root, 2, torch.optim.lr_scheduler.ReduceLROnPlateau)
 
 
+def test_a_plateau_gives_way_to_a_cosine_and_the_other_way_round(tmp_path, root, few):
+    waits = partial(ReduceLROnPlateau, monitor="val/loss", factor=0.5, patience=0, threshold=0.99)
+    cosine, options = partial(CosineAnnealingLR, T_max=8), {"val": few, "limit_val_batches": 1}
+    fit(tmp_path / "plateau", root, 4, waits, **options)
+    seen, _ = fit(tmp_path / "to cosine", root, 6, cosine, tmp_path / "plateau" / "last.ckpt", **options)
+    expected, _ = fit(tmp_path / "cosine", root, 6, cosine, **options)
+    assert seen == expected[4:]
+    seen, _ = fit(tmp_path / "to plateau", root, 8, waits, tmp_path / "cosine" / "step=4.ckpt", **options)
+    assert seen[0] == LR
+    # What was watched before says nothing of another metric.
+    other = partial(waits, monitor="val/ivf/loss")
+    seen, _ = fit(tmp_path / "other", root, 6, other, tmp_path / "plateau" / "last.ckpt", **options)
+    assert seen[0] == LR
+
+
 def test_numbers_of_the_optimizer_are_those_of_the_configuration(tmp_path, root):
     fit(tmp_path / "short", root, 2)
     moments = torch.load(tmp_path / "short" / "last.ckpt", weights_only=True)["optimizer_states"][0]["state"]

@@ -175,6 +175,16 @@ def test_what_is_done_and_unchanged_is_kept(folders, tmp_path, fuser, monkeypatc
     assert not fuse_files(*folders, out, Fuser(First(), colours="a"), range_b="minmax").written
 
 
+def test_a_record_that_cannot_be_kept_or_read_does_no_harm(folders, tmp_path, fuser):
+    (tmp_path / "out.fused.json").mkdir()
+    for _ in range(2):
+        assert len(fuse_files(*folders, tmp_path / "out", fuser).written) == 2
+    (tmp_path / "out.fused.json").rmdir()
+    for content in ("no record", "[1, 2]", '{"One.png": 3}'):
+        (tmp_path / "out.fused.json").write_text(content)
+        assert len(fuse_files(*folders, tmp_path / "out", fuser).written) == 2
+
+
 def test_weights_are_part_of_what_was_done(folders, tmp_path):
     torch.manual_seed(0)
     fuse_files(*folders, tmp_path / "out", Fuser(GIFNet(2, 2, 4).eval()))
