@@ -43,6 +43,7 @@ _KNOWN = "PNG, TIFF, JPEG, BMP, WebP, PGM or PPM, JPEG 2000 or AVIF"
 _LONGEST_REASON = 200
 _INCH = 0.0254
 _BITS, _PHOTOMETRIC = 258, 262
+_METADATA = (b"eXIf", b"Exif", b"Raw profile type", b"com.adobe.xmp", b"irot", b"imir")
 
 
 def read_picture(path: Path, input_range: InputRange | str = FULL) -> Picture:
@@ -161,7 +162,8 @@ def _stored(image: Image.Image, name: str, data: bytes = b"") -> StoredImage:
         alpha,
         white,
         zero_is_white,
-        orientation=_orientation(image),
+        # To find the metadata of a PNG file, Pillow decodes it all; what imagecodecs has decoded rarely has some.
+        orientation=1 if deep is not None and not any(mark in data for mark in _METADATA) else _orientation(image),
         profile=profile,
         resolution=_resolution(image),
         frames=frames,

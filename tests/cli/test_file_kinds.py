@@ -2,6 +2,8 @@
 
 import csv
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
@@ -199,3 +201,20 @@ def test_colours_of_one_source(tmp_path):
         told = ["fuse", str(a), str(b), "-o", str(out), "--weights", AVERAGE, "--colours", colours]
         assert main(told) == 0
         assert cv2.imread(str(out), cv2.IMREAD_UNCHANGED).ndim == channels
+
+
+def test_the_program_ends_with_1_after_a_broken_pair_and_warns_in_a_line(tmp_path):
+    for name in ("1", "2"):
+        for role in "ab":
+            (tmp_path / role).mkdir(exist_ok=True)
+            KINDS["planes"][0](tmp_path / role / name)
+    tifffile.imwrite(tmp_path / "b" / "2.tif", COUNTS)
+    (tmp_path / "a" / "1.tif").write_bytes(b"II*\0broken")
+    command = [sys.executable, "-m", "fusion_lab.cli.main", "fuse", "a", "b", "-o", "out", "--weights", AVERAGE]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == "Fused 1 pair into out.\n"
+    told = [line for line in done.stderr.splitlines() if "━" not in line and line.strip()]
+    assert len(told) == 2
+    assert told[0].startswith("fusion-lab fuse: warning: The image b/2.tif has 16 bits, but its values reach from 7000")
+    assert told[1].startswith("Not fused: The image a/1.tif is broken (")
