@@ -6,3 +6,7 @@ class FusionLabError(ValueError):
 
     The command line prints the sentence alone and exits with code 2.
     """
+
+
+class FusionLabWarning(UserWarning):
+    """What the user should know of the input while the work goes on, in one sentence."""

@@ -1,6 +1,7 @@
 """Writing files so that none is ever found half-written."""
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +10,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from fusion_lab.errors import FusionLabError
+
+_HOME = re.compile(r"~[^/\s]*/")
+
+
+def expand_home(text: str) -> str:
+    """Put the home folder in the place of ``~/`` or ``~user/`` at the start of a text; others stay as they are."""
+    return os.path.expanduser(text) if _HOME.match(text) else text  # noqa: PTH111 - a text need not be a path
 
 
 def make_folder(folder: Path) -> Path:
@@ -64,6 +72,31 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def walk(folder: Path) -> Iterator[Path]:
+    """Give all files below a folder, in order, links to folders followed unless they lead back to where they lie in.
+
+    What is hidden, with a name that begins with a dot, is passed over.
+
+    Raises:
+        OSError: A folder cannot be looked through.
+    """
+    yield from _walk(folder, ())
+
+
+def _walk(folder: Path, inside: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    stat = folder.stat()
+    here = (stat.st_dev, stat.st_ino)
+    if here in inside:
+        return
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith("."):
+            continue
+        if path.is_dir():
+            yield from _walk(path, (*inside, here))
+        else:
+            yield path
 
 
 @contextmanager

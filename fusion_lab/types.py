@@ -24,6 +24,10 @@ class Sample(TypedDict):
     """The file of each first source."""
     file_b: list[str]
     """The file of each second source."""
+    range_a: NotRequired[list[str]]
+    """Which values of each first source are black and white, as `InputRange` reads it, where not all are."""
+    range_b: NotRequired[list[str]]
+    """Which values of each second source are."""
     target: NotRequired[Tensor]
     """The ideal fused luminance where it is known (all in focus), ``(B, 1, H, W)`` in [0, 1]."""
 

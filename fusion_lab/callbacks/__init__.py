@@ -4,6 +4,7 @@ from fusion_lab.callbacks.alternating_freeze import AlternatingFreeze
 from fusion_lab.callbacks.checkpoint_files import CheckpointFiles
 from fusion_lab.callbacks.checkpoints import BestCheckpoint, Checkpoints
 from fusion_lab.callbacks.compile import Compile
+from fusion_lab.callbacks.configured_steps import ConfiguredSteps
 from fusion_lab.callbacks.data_manifest import DataManifest
 from fusion_lab.callbacks.fused_pictures import FusedPictures
 from fusion_lab.callbacks.gradient_conflict import GradientConflict
@@ -14,6 +15,7 @@ from fusion_lab.callbacks.measure_again import MeasureAgain
 from fusion_lab.callbacks.moving_average import MovingAverage
 from fusion_lab.callbacks.operation_weights import OperationWeights
 from fusion_lab.callbacks.repeatable_noise import RepeatableNoise
+from fusion_lab.callbacks.small_pairs import TellSmallPairs
 from fusion_lab.callbacks.wandb_logger import RunLogger
 from fusion_lab.callbacks.write_fused import WriteFused
 
@@ -24,6 +26,7 @@ __all__ = [
     "CheckpointFiles",
     "Checkpoints",
     "Compile",
+    "ConfiguredSteps",
     "DataManifest",
     "FusedPictures",
     "GradientConflict",
@@ -36,5 +39,6 @@ __all__ = [
     "RepeatableNoise",
     "RunLogger",
     "StopBetweenBatches",
+    "TellSmallPairs",
     "WriteFused",
 ]

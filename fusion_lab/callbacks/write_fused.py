@@ -10,7 +10,7 @@ from torch import Tensor
 
 from fusion_lab.data.images import read_picture, write_picture
 from fusion_lab.inference.colour import colour_rule
-from fusion_lab.inference.fuser import paint
+from fusion_lab.inference.fuser import Colours, paint
 from fusion_lab.modules import FusionModule
 from fusion_lab.types import Batch
 
@@ -25,11 +25,13 @@ class WriteFused(BasePredictionWriter):
 
     Args:
         folder: Where the files go.
+        colours: Whose colours they have: those of the first source, ``a``, of ``b``, of ``both``, or none, ``grey``.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, colours: Colours = "both") -> None:
         super().__init__("batch")
         self.folder = Path(folder)
+        self.colours = colours
 
     def write_on_batch_end(
         self,
@@ -44,8 +46,12 @@ class WriteFused(BasePredictionWriter):
         """Write a batch, one pair of each task or of one."""
         rule = colour_rule(cast(FusionModule, pl_module).network)
         for task, fused in prediction.items():
-            sample = batch[task]
-            pairs: Any = zip(sample["name"], sample["file_a"], sample["file_b"], fused, strict=True)
-            for name, file_a, file_b, luminance in pairs:
-                picture = paint(read_picture(Path(file_a)), read_picture(Path(file_b)), luminance[0], rule)
+            sample: Any = batch[task]
+            names = sample["name"]
+            ranges = [sample.get(key) or ["full"] * len(names) for key in ("range_a", "range_b")]
+            for name, file_a, file_b, range_a, range_b, luminance in zip(
+                names, sample["file_a"], sample["file_b"], *ranges, fused, strict=True
+            ):
+                a, b = read_picture(Path(file_a), range_a), read_picture(Path(file_b), range_b)
+                picture = paint(a, b, luminance[0], rule, self.colours)
                 write_picture(picture, self.folder / task / f"{name}.png")

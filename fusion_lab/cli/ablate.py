@@ -20,7 +20,7 @@ from fusion_lab.cli.sweep import SEED
 from fusion_lab.cli.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.cli.trials import Trial, ending_like_ctrl_c
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, in_use, make_folder
+from fusion_lab.files import atomic_path, expand_home, in_use, make_folder
 
 HELP = "run several experiments over several seeds and compare them in one table"
 _OUR_OWN = ("--exp", "--exp.name", "--exp.seed", "--exp.output", "--ckpt_path", "--config", "-c")
@@ -185,7 +185,7 @@ def _grid(sweep: SweepFile) -> list[tuple[Path, ...]]:
     for values in Listed(sweep):
         given = [f"--{name}={value}" for name, value in values.items() if name != SEED]
         words = [word.partition("=") for word in (*sweep.before, *given, *sweep.after)]
-        grid.append(tuple(Path(value) for key, _, value in words if key.startswith("--config")))
+        grid.append(tuple(Path(expand_home(value)) for key, _, value in words if key.startswith("--config")))
     return list(dict.fromkeys(grid))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.evaluate import add_scoring_options, chosen_protocol, tell_bad, write_rows
+from fusion_lab.cli.evaluate import add_scoring_options, chosen_protocol, source_options, tell_bad, write_rows
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
@@ -33,7 +33,7 @@ def main(argv: list[str]) -> int:
     # PyTorch takes seconds to load: mistakes in the arguments need not wait for it.
     from rich.console import Console
 
-    from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_table, write_csv
+    from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_tables, write_csv
 
     evaluations = evaluate_methods(methods, protocol, args, args.output)
     table = method_table({name: e.rows for name, e in evaluations.items()}, directions(protocol), args.against)
@@ -41,7 +41,9 @@ def main(argv: list[str]) -> int:
     for name, text in (("table.md", markdown(table)), ("table.tex", latex(table))):
         with atomic_path(args.output / name) as temporary:
             temporary.write_text(text, encoding="utf-8")
-    Console().print(terminal_table(table))
+    console = Console()
+    for part in terminal_tables(table, console.width):
+        console.print(part)
     print(
         f"The table is in {args.output} as table.csv, table.md and table.tex, the images of each method as METHOD.csv."
     )
@@ -79,7 +81,8 @@ def evaluate_methods(
     from fusion_lab.cli.evaluation import evaluate, find_fused
 
     # All folders are looked at before the first image is scored.
-    pairs = {name: find_fused(args.a, args.b, folder, args.reference) for name, folder in methods.items()}
+    told = source_options(args)
+    pairs = {name: find_fused(args.a, args.b, folder, args.reference, **told) for name, folder in methods.items()}
     make_folder(output)
     evaluations = {}
     for name, own in pairs.items():

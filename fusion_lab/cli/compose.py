@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.files import expand_home
 
 Config = dict[str, Any]
 
@@ -91,7 +92,7 @@ def _parsed(text: str, file: Path) -> Config:
 
 
 def _plain(value: Any, file: Path, number: Iterator[int], depth: int = 0) -> Any:
-    """Copy a value so that no part of it is another part of it, as YAML's aliases allow.
+    """Copy a value so that no part of it is another part of it, as YAML's aliases allow; ``~/`` is the home folder.
 
     Raises:
         FusionLabError: It contains itself, or a key is no text: no parser can take that in.
@@ -103,6 +104,8 @@ def _plain(value: Any, file: Path, number: Iterator[int], depth: int = 0) -> Any
         )
     if isinstance(value, list):
         return [_plain(inner, file, number, depth + 1) for inner in value]
+    if isinstance(value, str):
+        return expand_home(value)
     if not isinstance(value, dict):
         return value
     if strange := [key for key in value if not isinstance(key, str)]:

@@ -1,5 +1,6 @@
 """How a run ends when it does not come to its end: in one sentence, and with all of its processes."""
 
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from fusion_lab.cli.mistakes import explain
 from fusion_lab.errors import FusionLabError
 
 _LONGEST_REASON = 300
+_SCHEDULE_ENDED = re.compile(r"Tried to step \d+ times\. The specified number of total steps is (\d+)")
 
 
 @contextmanager
@@ -67,6 +69,11 @@ def _sentence(error: Exception, trainer: Trainer, checkpoint: Path | None) -> st
         )
     if "Connection closed by peer" in reason:
         return "Another process of the run has ended: what went wrong there is told above."
+    if match := _SCHEDULE_ENDED.search(reason):
+        return (
+            f"The schedule of the optimizer has an end after {match[1]} steps and the run has more: set its "
+            "`total_steps` to ${trainer.max_steps}."
+        )
     # Before training reads data, it takes over the checkpoint.
     taking_over = trainer.state.fn == "fit" and trainer.train_dataloader is None
     if checkpoint is not None and (taking_over or "loading state_dict" in reason):

@@ -5,8 +5,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.fuse import fuse, place
-from fusion_lab.cli.options import add_network_options, add_result_options
+from fusion_lab.cli.fuse import fuse, tell
+from fusion_lab.cli.options import add_network_options, add_range, add_result_options
 
 HELP = "bring out the details of an image, or of a folder of images"
 
@@ -14,9 +14,7 @@ HELP = "bring out the details of an image, or of a folder of images"
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
     args = parse(_parser(), argv)
-    written = fuse(args.image, args.image, args)
-    print(f"Enhanced {len(written)} image{'s' if len(written) > 1 else ''} into {place(written)}.")
-    return 0
+    return tell(fuse(args.image, args.image, args, args.range, args.range), "Enhanced", "image", args.output)
 
 
 def _parser() -> ArgumentParser:
@@ -28,5 +26,6 @@ def _parser() -> ArgumentParser:
     )
     parser.add_argument("image", type=Path, metavar="IMG", help="image, or folder of images")
     add_result_options(parser)
+    add_range(parser)
     add_network_options(parser, shipped="gifnet")
     return parser

@@ -10,11 +10,12 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.options import add_source_options
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
 if TYPE_CHECKING:
-    from fusion_lab.cli.evaluation import Evaluation
+    from fusion_lab.cli.evaluation import Evaluation, SourceOptions
     from fusion_lab.metrics import FusionMetric
     from fusion_lab.metrics.protocols import Protocol
 
@@ -32,7 +33,7 @@ def main(argv: list[str]) -> int:
     # PyTorch takes seconds to load: mistakes in the arguments need not wait for it.
     from fusion_lab.cli.evaluation import evaluate, find_fused
 
-    pairs = find_fused(args.a, args.b, args.fused, args.reference)
+    pairs = find_fused(args.a, args.b, args.fused, args.reference, **source_options(args))
     state = args.output.with_suffix(".state.json")
     evaluation = evaluate(pairs, protocol, state, args.device, args.workers, "Scoring")
     if evaluation.rows:
@@ -54,6 +55,7 @@ def add_scoring_options(parser: ArgumentParser) -> None:
             metavar="DIR",
             help=f"folder, or pattern with {{name}}, of the {text} sources",
         )
+    add_source_options(parser)
     parser.add_argument(
         "--reference", type=Path | None, metavar="DIR", help="ideal fused images, for PSNR and SSIM against them"
     )
@@ -73,6 +75,20 @@ def add_scoring_options(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--device", default="cpu", metavar="DEVICE", help="cpu or cuda")
     parser.add_argument("--workers", type=PositiveInt, default=1, help="processes, each with one thread")
+
+
+def source_options(args: Namespace) -> "SourceOptions":
+    """Give what the options say of the sources."""
+    from fusion_lab.data.input_range import InputRange
+
+    for text in (args.range_a, args.range_b):
+        InputRange.of(text)
+    return {
+        "range_a": args.range_a,
+        "range_b": args.range_b,
+        "range_over": args.range_over,
+        "unpaired": args.unpaired,
+    }
 
 
 def chosen_protocol(args: Namespace) -> "Protocol":

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 import torch
 from rich.console import Console
 from rich.progress import track
 
-from fusion_lab.data.images import read_picture
-from fusion_lab.data.pairs import Pair, PairDataset, find_images
+from fusion_lab.data.images import Pixels, read_picture
+from fusion_lab.data.input_range import FULL, InputRange
+from fusion_lab.data.pairs import Pair, PairDataset, find_images, read_source
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 from fusion_lab.inference.weights import find_device
@@ -34,22 +35,34 @@ _SAVE_EVERY = 5.0
 _MISSING = "has no fused image of the same name"
 
 
+class SourceOptions(TypedDict, total=False):
+    """What the user may say of the sources, as of `PairDataset`."""
+
+    range_a: str
+    range_b: str
+    range_over: Literal["image", "dataset"]
+    unpaired: Literal["raise", "leave_out"]
+
+
 @dataclass(frozen=True)
 class FusedPair:
-    """The files of one fused image; the fused one is None where it is missing."""
+    """The files of one fused image, which is None where it is missing, and the input ranges of its sources."""
 
     name: str
     a: Path
     b: Path
     fused: Path | None
     reference: Path | None = None
+    range_a: InputRange = FULL
+    range_b: InputRange = FULL
 
     @property
-    def fingerprint(self) -> list[list[int]]:
-        """Tell these files from changed ones: their sizes in bytes and the times of their last change."""
+    def fingerprint(self) -> list[Any]:
+        """Tell these files from changed ones: by their sizes in bytes, the times of their last change, their ranges."""
         files = (self.fused, self.a, self.b, self.reference)
         stats = [file.stat() for file in files if file is not None]
-        return [[stat.st_size, stat.st_mtime_ns] for stat in stats]
+        ranges = [str(self.range_a), str(self.range_b)]
+        return [*([stat.st_size, stat.st_mtime_ns] for stat in stats), *([ranges] if set(ranges) != {"full"} else [])]
 
 
 @dataclass(frozen=True)
@@ -71,8 +84,17 @@ class Evaluation:
         return {label: sum(row[label] for row in self.rows.values()) / len(self.rows) for label in labels}
 
 
-def find_fused(a: Path, b: Path, fused: Path, reference: Path | None = None) -> list[FusedPair]:
+def find_fused(
+    a: Path, b: Path, fused: Path, reference: Path | None = None, **options: Unpack[SourceOptions]
+) -> list[FusedPair]:
     """Find the fused image of each pair, by name as `PairDataset` does; single files go together as they are.
+
+    Args:
+        a: Where the first sources are.
+        b: Where the second sources are.
+        fused: Where the fused images are.
+        reference: Where the ideal fused images are, if there are any.
+        options: What `PairDataset` takes of the same name.
 
     Raises:
         FusionLabError: A folder is missing or empty, sources do not pair, no fused image has the name of a pair, or a
@@ -82,8 +104,9 @@ def find_fused(a: Path, b: Path, fused: Path, reference: Path | None = None) -> 
         for path in (a, b, *([] if reference is None else [reference])):
             if not path.is_file():
                 raise FusionLabError(f"The image {path} that goes with {fused} does not exist: check the path.")
-        return [FusedPair(fused.stem, a, b, fused, reference)]
-    dataset = PairDataset(".", str(a), str(b), target=None if reference is None else str(reference))
+        ranges = options.get("range_a", "full"), options.get("range_b", "full")
+        return [FusedPair(fused.stem, a, b, fused, reference, *map(InputRange.of, ranges))]
+    dataset = PairDataset(".", str(a), str(b), target=None if reference is None else str(reference), **options)
     images = find_images(Path(), str(fused))
     pairs = [_fused_pair(pair, images) for pair in dataset.pairs]
     if all(pair.fused is None for pair in pairs):
@@ -156,7 +179,8 @@ def _options(metric: FusionMetric) -> dict[str, Any]:
 
 
 def _fused_pair(pair: Pair, images: dict[str, Path]) -> FusedPair:
-    return FusedPair(pair.name, pair.a, pair.b, images.get(pair.name.lower()), pair.target)
+    fused = images.get(pair.name.lower())
+    return FusedPair(pair.name, pair.a, pair.b, fused, pair.target, pair.range_a, pair.range_b)
 
 
 def _results(
@@ -186,12 +210,13 @@ def _score(pair: FusedPair, protocol: Protocol, device: str) -> Scores | str:
     assert pair.fused is not None
     try:
         with _named(pair.fused):
-            fused, a, b = (protocol.prepare(_levels(path)).to(device) for path in (pair.fused, pair.a, pair.b))
+            images = read_levels(pair.fused), *source_levels(pair)
+            fused, a, b = (protocol.prepare(image).to(device) for image in images)
             # A metric of the fused image alone would not notice another size.
             check_shapes(fused=fused, source_a=a, source_b=b)
             scores = {label: metric.score(fused, a, b).item() for label, metric in protocol.metrics.items()}
             if pair.reference is not None:
-                reference = protocol.prepare(_levels(pair.reference)).to(device)
+                reference = protocol.prepare(read_levels(pair.reference)).to(device)
                 scores |= {label: metric.score(fused, reference).item() for label, metric in REFERENCE_METRICS.items()}
         return scores
     except FusionLabError as error:
@@ -207,9 +232,15 @@ def _named(fused: Path) -> Iterator[None]:
         raise error if str(fused) in str(error) else FusionLabError(f"{fused} cannot be scored: {error}") from None
 
 
-def _levels(path: Path) -> Any:
+def read_levels(path: Path) -> Pixels:
     """Read an image as the 8-bit file that the field scores; alpha is left out."""
     return read_picture(path).flatten().pixels
+
+
+def source_levels(pair: FusedPair) -> tuple[Pixels, Pixels]:
+    """Read both sources so, each in its input range."""
+    a, b = read_source(pair.a, pair.range_a), read_source(pair.b, pair.range_b)
+    return a.flatten().pixels, b.flatten().pixels
 
 
 def _read(state: Path, asked: dict[str, Any]) -> dict[str, Any]:

@@ -1,49 +1,99 @@
-"""``fusion-lab fuse``: fuse two images, or two folders of images paired by name."""
+"""``fusion-lab fuse``: fuse two images, or all pairs of two folders or patterns."""
 
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.options import add_network_options, add_result_options
+from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options
 
-HELP = "fuse two images, or two folders of images paired by name"
+if TYPE_CHECKING:
+    from fusion_lab.inference.image_files import FusedFiles
+
+HELP = "fuse two images, or all pairs of two folders or patterns"
 _DETAILS = (
-    "Pansharpening: A is the panchromatic image and B the TIFF of the bands; the result has the bands of B on the grid "
-    "of A."
+    "Patterns hold {name}, such as 'DIR/{name}_vi' and 'DIR/{name}_ir'. Of many pairs, those that cannot be fused are "
+    "left out and told; started again, the command fuses what is missing or has changed. Pansharpening: A is the "
+    "panchromatic image and B the TIFF of the bands; the result has the bands of B on the grid of A."
 )
+_SHOWN = 10
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; returns the exit code."""
+    """Run the command; returns the exit code, 1 where a pair could not be fused."""
     args = parse(_parser(), argv)
-    written = fuse(args.a, args.b, args)
-    print(f"Fused {len(written)} pair{'s' if len(written) > 1 else ''} into {place(written)}.")
-    return 0
+    done = fuse(args.a, args.b, args, args.range_a, args.range_b, args.unpaired, args.colours)
+    return tell(done, "Fused", "pair", args.output)
 
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="fusion-lab fuse", description=f"{HELP.capitalize()}. {_DETAILS}", exit_on_error=False, allow_abbrev=False
     )
-    parser.add_argument("a", type=Path, metavar="A", help="first source, an image or a folder")
+    parser.add_argument("a", type=Path, metavar="A", help="first source: an image, a folder, or a pattern with {name}")
     parser.add_argument("b", type=Path, metavar="B", help="second source of the same kind")
     add_result_options(parser)
+    add_source_options(parser)
+    parser.add_argument(
+        "--colours",
+        type=Literal["a", "b", "both", "grey"],
+        default="both",
+        help="whose colours the results have; infrared in false colours has some that nobody wants",
+    )
     add_network_options(parser)
     return parser
 
 
-def fuse(a: Path, b: Path, args: Namespace) -> list[Path]:
-    """Fuse what the shared options say; returns the files written."""
+def fuse(
+    a: Path,
+    b: Path,
+    args: Namespace,
+    range_a: str,
+    range_b: str,
+    unpaired: Literal["raise", "leave_out"] = "raise",
+    colours: Literal["a", "b", "both", "grey"] = "both",
+) -> "FusedFiles":
+    """Fuse what the shared options say."""
+    from fusion_lab.data.input_range import InputRange
+
+    for text in (range_a, range_b):
+        InputRange.of(text)
     # PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
     from fusion_lab.inference.fuser import Fuser
     from fusion_lab.inference.image_files import fuse_files
     from fusion_lab.inference.weights import load_network
 
-    fuser = Fuser(load_network(args.weights, args.device), args.memory_limit, args.white)
-    return fuse_files(a, b, args.output, fuser, args.suffix, args.bands, progress=True)
+    fuser = Fuser(load_network(args.weights, args.device), args.memory_limit, args.white, colours)
+    return fuse_files(
+        a,
+        b,
+        args.output,
+        fuser,
+        args.suffix,
+        args.bands,
+        progress=True,
+        range_a=range_a,
+        range_b=range_b,
+        range_over=args.range_over,
+        unpaired=unpaired,
+        overwrite=args.overwrite,
+    )
 
 
-def place(written: list[Path]) -> Path:
-    """Tell where files lie: the only one, or the folder of all."""
-    return written[0] if len(written) == 1 else written[0].parent
+def tell(done: "FusedFiles", verb: str, noun: str, output: Path) -> int:
+    """Print what came of it; returns the exit code, 1 where something failed."""
+    if done.written or not done.kept:
+        number = len(done.written)
+        place = done.written[0] if number == 1 and not (done.kept or done.failed) else output
+        before = f"; {len(done.kept)} done before" if done.kept else ""
+        print(f"{verb} {number} {noun}{'' if number == 1 else 's'} into {place}{before}.")
+    else:
+        print(f"All {len(done.kept)} {noun}s in {output} were done before: --overwrite makes them anew.")
+    reasons = list(done.failed.values())
+    for reason in reasons[:_SHOWN]:
+        print(f"Not fused: {reason}", file=sys.stderr)
+    if len(reasons) > _SHOWN:
+        print(f"... and {len(reasons) - _SHOWN} more.", file=sys.stderr)
+    return 1 if reasons else 0

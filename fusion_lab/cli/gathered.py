@@ -12,7 +12,7 @@ from fusion_lab.cli.record import RESULT
 from fusion_lab.cli.sweep import RUNS
 from fusion_lab.cli.trials import Trial
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import atomic_path, make_folder, walk
 
 _SERVER = "wandb:"
 _SOURCE = "source.txt"
@@ -35,7 +35,9 @@ def gather(source: str, output: Path) -> list[Trial]:
         folder = Path(source)
         if not folder.is_dir():
             raise FusionLabError(f"The folder {folder} does not exist: check --from.")
-    found = [_trial(file.parent) for file in sorted(folder.rglob(RESULT))]
+    # A link to a run beside it leads to the same one.
+    runs = {file.parent.resolve(): file.parent for file in reversed(list(walk(folder))) if file.name == RESULT}
+    found = [_trial(run) for run in sorted(runs.values())]
     if not found:
         raise FusionLabError(f"There is no run in {source} that has ended, with a {RESULT}.")
     known: dict[tuple[str, int | None], Path] = {}

@@ -1,11 +1,17 @@
 """``fusion-lab``: finds the command and tells errors in one sentence."""
 
 import os
+import re
 import sys
+import warnings
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
+from typing import Any
 
 from fusion_lab import __version__
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, FusionLabWarning
+from fusion_lab.files import expand_home
 
 COMMANDS = {
     "fit": "train a network as a configuration says",
@@ -27,6 +33,8 @@ COMMANDS = {
     "demo": "train, fuse, score and show on the embedded data, in minutes",
 }
 _LONGEST_NAME = 200
+# In lists and dictionaries a text begins after one of these.
+_HOME_INSIDE = re.compile(r"""(?<=[\s"'\[{,:])~[^/\s]*/""")
 _TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -55,7 +63,13 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] == "--version":
         print(f"fusion-lab {__version__}")
         return 0
-    command, rest = argv[0], argv[1:]
+    command, rest = argv[0], [_expanded(word) for word in argv[1:]]
+    with warnings.catch_warnings():
+        warnings.showwarning = partial(_show, command, warnings.showwarning)
+        return _run(command, rest)
+
+
+def _run(command: str, rest: list[str]) -> int:
     try:
         if command not in COMMANDS:
             raise FusionLabError(f"There is no command '{command}': choose one of {', '.join(COMMANDS)}.")
@@ -76,6 +90,22 @@ def main(argv: list[str] | None = None) -> int:
         where = f" at {str(error.filename)[:_LONGEST_NAME]}" if error.filename else ""
         print(f"fusion-lab {command}: error: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
+
+
+def _expanded(word: str) -> str:
+    """Put the home folder in the place of ``~/`` in an argument: a shell does so at its start alone."""
+    name, sign, value = word.partition("=")
+    if (value or word).startswith(("{", "[")):
+        return _HOME_INSIDE.sub(lambda match: expand_home(match[0]), word)
+    return f"{name}={expand_home(value)}" if sign else expand_home(word)
+
+
+def _show(command: str, otherwise: Callable[..., None], message: Warning | str, *args: Any, **kwargs: Any) -> None:
+    """Show our own warnings as a sentence, without a line of code."""
+    if isinstance(message, FusionLabWarning):
+        print(f"fusion-lab {command}: warning: {message}", file=sys.stderr, flush=True)
+    else:
+        otherwise(message, *args, **kwargs)
 
 
 def _sentence(error: FusionLabError) -> str:

@@ -1,6 +1,7 @@
 """Options that the commands share which use a network."""
 
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat
@@ -41,6 +42,7 @@ def add_result_options(parser: ArgumentParser) -> None:
         metavar="SUFFIX",
         help="format of the results in a folder (.png, for bands .tif)",
     )
+    parser.add_argument("--overwrite", action="store_true", help="make results anew that are done already")
     parser.add_argument(
         "--bands",
         action="store_true",
@@ -52,3 +54,35 @@ def add_result_options(parser: ArgumentParser) -> None:
         metavar="LEVEL",
         help="value of bands that is white, such as 2047 (found in each pair unless given)",
     )
+
+
+_RANGE = "values of {} that are black and white: full, minmax, 1%..99%, or levels such as 7000..9500"
+
+
+def add_source_options(parser: ArgumentParser) -> None:
+    """Let the user say which values of the sources are black and white, and what becomes of images without partner."""
+    parser.add_argument("--range-a", default="full", metavar="RANGE", help=_RANGE.format("A"))
+    parser.add_argument("--range-b", default="full", metavar="RANGE", help=_RANGE.format("B"))
+    add_range_over(parser)
+    parser.add_argument(
+        "--unpaired",
+        type=Literal["raise", "leave_out"],
+        default="raise",
+        help="what is done about images without a partner: raise (a mistake), or leave_out",
+    )
+
+
+def add_range_over(parser: ArgumentParser) -> None:
+    """Let the user say what a range is that of."""
+    parser.add_argument(
+        "--range-over",
+        type=Literal["image", "dataset"],
+        default="image",
+        help="find minmax and percentiles in each image, or in all of a source (dataset)",
+    )
+
+
+def add_range(parser: ArgumentParser) -> None:
+    """Let the user say which values of the only source are black and white."""
+    parser.add_argument("--range", default="full", metavar="RANGE", help=_RANGE.format("the images"))
+    add_range_over(parser)

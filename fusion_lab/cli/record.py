@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 from uuid import uuid4
 
+from lightning import Callback, LightningModule, Trainer
+
 from fusion_lab import __version__
 from fusion_lab.files import atomic_path
 
@@ -34,6 +36,28 @@ def record_run(folder: Path, config: str, argv: list[str]) -> None:
         temporary.write_text(config, encoding="utf-8")
     with atomic_path(folder / "environment.json") as temporary:
         temporary.write_text(json.dumps(environment(argv), indent=1) + "\n", encoding="utf-8")
+
+
+class RecordRun(Callback):
+    """Record a run that goes on when training begins: what is refused before it must not change what the record tells.
+
+    Args:
+        folder: The folder of the run.
+        config: The whole resolved configuration.
+        argv: The command.
+    """
+
+    def __init__(self, folder: Path, config: str, argv: list[str]) -> None:
+        self._told = folder, config, argv
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the record."""
+        self.write(trainer)
+
+    def write(self, trainer: Trainer) -> None:
+        """Write the record, by the first process."""
+        if trainer.is_global_zero:
+            record_run(*self._told)
 
 
 def record_result(folder: Path, steps: int, metrics: Mapping[str, SupportsFloat]) -> None:

@@ -9,14 +9,14 @@ from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.compare import directions, evaluate_methods, named_folders
-from fusion_lab.cli.evaluate import add_scoring_options, chosen_protocol, tell_bad
+from fusion_lab.cli.evaluate import add_scoring_options, chosen_protocol, source_options, tell_bad
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
     from fusion_lab.cli.evaluation import Evaluation, FusedPair
     from fusion_lab.metrics.protocols import Protocol
     from fusion_lab.reporting.methods import MethodTable
-    from fusion_lab.reporting.page import ImageArray, MetricColumn, ReportPair
+    from fusion_lab.reporting.page import MetricColumn, ReportPair
     from fusion_lab.reporting.page_scores import ScoredPair
 
 HELP = "score several methods and show them, image by image, on one page for the browser"
@@ -39,7 +39,8 @@ def main(argv: list[str]) -> int:
 
     evaluations = evaluate_methods(methods, protocol, args, args.output.parent)
     table = method_table({name: e.rows for name, e in evaluations.items()}, directions(protocol))
-    files = {name: find_fused(args.a, args.b, folder, args.reference) for name, folder in methods.items()}
+    told = source_options(args)
+    files = {name: find_fused(args.a, args.b, folder, args.reference, **told) for name, folder in methods.items()}
     together = _scored_by_all(files, evaluations)
     shown = [_report_pair(pairs, evaluations, args.task) for pairs in together[: args.limit]]
     others = [_scored_pair(pairs, evaluations, args.task) for pairs in together[args.limit :]]
@@ -63,16 +64,17 @@ def _scored_by_all(
 
 
 def _report_pair(pairs: "Mapping[str, FusedPair]", evaluations: "Mapping[str, Evaluation]", task: str) -> "ReportPair":
+    from fusion_lab.cli.evaluation import read_levels, source_levels
     from fusion_lab.reporting.page import FusedImage, ReportPair
 
     fused = []
     for method, pair in pairs.items():
         # What has scores has a fused image.
         assert pair.fused is not None
-        fused.append(FusedImage(method, _pixels(pair.fused), evaluations[method].rows[pair.name]))
-    a, b, reference = pair.a, pair.b, pair.reference
-    ideal = None if reference is None else _pixels(reference)
-    return ReportPair(pair.name, task, _pixels(a), _pixels(b), fused, reference=ideal)
+        fused.append(FusedImage(method, read_levels(pair.fused), evaluations[method].rows[pair.name]))
+    a, b = source_levels(pair)
+    ideal = None if pair.reference is None else read_levels(pair.reference)
+    return ReportPair(pair.name, task, a, b, fused, reference=ideal)
 
 
 def _scored_pair(pairs: "Mapping[str, FusedPair]", evaluations: "Mapping[str, Evaluation]", task: str) -> "ScoredPair":
@@ -80,13 +82,6 @@ def _scored_pair(pairs: "Mapping[str, FusedPair]", evaluations: "Mapping[str, Ev
 
     [name] = {pair.name for pair in pairs.values()}
     return ScoredPair(name, task, {method: evaluations[method].rows[name] for method in pairs})
-
-
-def _pixels(path: Path) -> "ImageArray":
-    """Read an image as it was scored: with 8 bits and without alpha."""
-    from fusion_lab.data.images import read_picture
-
-    return read_picture(path).flatten().pixels
 
 
 def _columns(table: "MethodTable", protocol: "Protocol") -> "list[MetricColumn]":

@@ -3,10 +3,44 @@
 import sys
 from pathlib import Path
 
+import torch
+
 from fusion_lab.cli.record import BEST, checkpoints
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.weights import read_network
 from fusion_lab.seal import check_seal
+
+
+def check_end(checkpoint: Path, folder: Path, max_steps: int, max_epochs: int | None) -> int:
+    """Refuse to go on from a checkpoint where nothing would be trained; a run itself that is at its end may stay so.
+
+    Args:
+        checkpoint: The checkpoint.
+        folder: The folder of the run.
+        max_steps: The steps that the run is to have; -1 where they are not limited.
+        max_epochs: The epochs that it is to have; -1 or None where they are not limited.
+
+    Returns:
+        The steps that are done.
+
+    Raises:
+        FusionLabError: The checkpoint is that of another run and has done all that is asked for; or more is done than
+            is asked for, so that the configuration would tell what was not done.
+    """
+    # It has been read before, and found to be a checkpoint of ours.
+    stored = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)
+    steps = int(stored.get("global_step", 0))
+    place = stored.get("loops", {}).get("fit_loop", {}).get("epoch_progress", {}).get("current", {})
+    epochs = int(place.get("processed", 0))
+    own = checkpoint.resolve().is_relative_to(folder.resolve())
+    for done, most, noun in ((steps, max_steps, "steps"), (epochs, max_epochs or -1, "epochs")):
+        if 0 <= most < done or (done == most and not own):
+            asked = "as many as" if done == most else "more than"
+            raise FusionLabError(
+                f"Nothing would be trained: {checkpoint} has done {done} {noun}, {asked} `trainer.max_{noun}` asks for "
+                f"({most}). Set it to the number of all {noun}, those that are done included."
+            )
+    return steps
 
 
 def find_checkpoint(asked: str, folder: Path) -> Path:

@@ -1,6 +1,7 @@
 """Reading W&B's sweep files: https://docs.wandb.ai/guides/sweeps/sweep-config-keys/."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,15 @@ class SweepFile:
     run_cap: int | None
 
 
+class _Loader(yaml.SafeLoader):
+    """Reads ``1e-4`` as a number, as YAML 1.2 does; YAML 1.1 asks for ``1.0e-4``."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?(\.\d+|\d+(\.\d*)?)[eE][-+]?\d+$"), list("-+.0123456789")
+)
+
+
 def is_sweep(content: Any) -> bool:
     """Tell a sweep from an experiment by its keys."""
     return isinstance(content, dict) and "parameters" in content and "method" in content
@@ -99,7 +109,7 @@ def read_sweep(path: Path) -> SweepFile:
         FusionLabError: It is missing, is no sweep, or asks for what cannot be done without a server.
     """
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)
     except FileNotFoundError:
         raise FusionLabError(f"The sweep {path} does not exist: check the path.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -124,7 +134,7 @@ def read_sweep(path: Path) -> SweepFile:
     early = _early_termination(path, content.get("early_terminate"))
     if (content["method"] == "bayes" or early) and "name" not in metric:
         raise FusionLabError(f"The sweep {path} compares its runs: name what by, as `metric: {{name: val/loss}}`.")
-    read = tuple(_parameter(path, name, given) for name, given in parameters.items())
+    read = tuple(_parameter(path, name, given) for name, given in _flat(path, parameters).items())
     if content["method"] == "grid" and (drawn := [one.name for one in read if not one.values]):
         raise FusionLabError(
             f"A grid has no end where `{drawn[0]}` is drawn: list its `values` in {path}, or choose random."
@@ -135,12 +145,27 @@ def read_sweep(path: Path) -> SweepFile:
     return SweepFile(path, *_command(path, content), content["method"], read, metric.get("name"), goal, early, cap)
 
 
+def _flat(path: Path, parameters: Values, outer: str = "") -> Values:
+    """Name the members of nested parameters with dots, as the keys of a configuration."""
+    flat: Values = {}
+    for key, given in parameters.items():
+        name = f"{outer}{key}"
+        inner = given.get("parameters") if isinstance(given, dict) else None
+        if inner is None:
+            flat[name] = given
+        elif not isinstance(inner, dict) or not inner or len(given) > 1:
+            raise FusionLabError(
+                f"`parameters.{name}` in {path} should hold `parameters` alone, which name what is varied."
+            )
+        else:
+            flat |= _flat(path, inner, f"{name}.")
+    return flat
+
+
 def _parameter(path: Path, name: str, given: Any) -> Parameter:
     where = f"`parameters.{name}` in {path}"
     if not isinstance(given, dict):
         raise FusionLabError(f"{where} should be a dictionary with `value`, `values` or a distribution.")
-    if "parameters" in given:
-        raise FusionLabError(f"{where} is nested: write its members with dots, such as `{name}.KEY`.")
     if "value" in given:
         return Parameter(name, (given["value"],))
     if "values" in given:

@@ -57,6 +57,15 @@ class BadSamples:
         size = len(self._bad[draw.task])
         raise FusionLabError(f"None of the {size} training pairs of task '{draw.task}' can be read: check the files.")
 
+    def leave_out(self, task: str, index: int, reason: str) -> None:
+        """Note a pair that is known to be bad before it is asked for.
+
+        Raises:
+            FusionLabError: There are too many.
+        """
+        if not self._bad[task][index]:
+            self._note(task, index, reason)
+
     def _candidates(self, draw: Draw) -> Iterator[int]:
         """Give the pair itself, then all pairs of its task in an order of its own: stand-ins come from everywhere."""
         yield draw.index

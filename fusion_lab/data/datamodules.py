@@ -17,6 +17,7 @@ from fusion_lab.data.augmentation import Augmentation, CentreCrop, Transform
 from fusion_lab.data.bad_samples import BadSamples
 from fusion_lab.data.mixing import Draw, Equal, MixedBatches, Mixing
 from fusion_lab.data.pairs import PairDataset
+from fusion_lab.data.sizes import refuse_small
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Batch, Sample
 
@@ -180,6 +181,10 @@ class MultiTaskDataModule(LightningDataModule):
             TaskSamples(self.splits[split]).sizes()
         if stage == "fit":
             self._mixed_batches()
+
+    def refuse_small_pairs(self) -> None:
+        """Tell pairs that are smaller than the crop by the headers of their files, as `on_bad_sample` says."""
+        refuse_small(self.splits["train"], self.augmentation.patch, self._bad_samples)
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Give mixed batches of random crops."""

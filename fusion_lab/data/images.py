@@ -1,98 +1,77 @@
 """Reading and writing images of every kind that fusion meets, without losing depth, alpha or orientation."""
 
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+from fusion_lab.data.deep import deep_samples
+from fusion_lab.data.input_range import FULL, InputRange
+from fusion_lab.data.picture import Picture, Pixels
+from fusion_lab.data.stored_image import StoredImage
+from fusion_lab.data.tiff import STARTS, check_pixels, cmyk_to_rgb, read_tiff
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+__all__ = ["FORMATS", "IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "Picture", "Pixels", "from_pillow", "range_of_files",
+           "read_picture", "read_stored", "to_pillow", "write_picture"]  # fmt: skip
+
+WRITABLE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+"""What results can be written as."""
+IMAGE_SUFFIXES = WRITABLE_SUFFIXES | {".pgm", ".ppm", ".pbm", ".pnm", ".pfm", ".jp2", ".j2k", ".avif"}
+"""What is looked for in folders."""
+CONVERTIBLE = {
+    ".heic": "pillow-heif", ".heif": "pillow-heif", ".dcm": "pydicom", ".dicom": "pydicom", ".nii": "nibabel",
+    ".nii.gz": "nibabel",
+}  # fmt: skip
+"""What is not read, and the package that it can be converted with."""
 _KEEPS_ALPHA = frozenset({".png", ".tif", ".tiff", ".webp"})
-_KEEPS_16_BIT = frozenset({".png", ".tif", ".tiff"})
-# Pillow knows more, and has Ghostscript run what looks like EPS.
-_FORMATS = ("PNG", "TIFF", "JPEG", "BMP", "WEBP")
+_TIFF = frozenset({".tif", ".tiff"})
+_KEEPS_16_BIT = _TIFF | {".png"}
+FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+"""What Pillow is asked for besides TIFF: it knows more, and has Ghostscript run what looks like EPS."""
+_KNOWN = "PNG, TIFF, JPEG, BMP, WebP, PGM or PPM, JPEG 2000 or AVIF"
 _LONGEST_REASON = 200
-
-Pixels = NDArray[Any]
-"""Levels, uint8 or uint16."""
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One decoded image.
-
-    Attributes:
-        pixels: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8 or uint16.
-        alpha: ``(H, W)`` of the same type, or None where the file has none.
-    """
-
-    pixels: Pixels
-    alpha: Pixels | None = None
-
-    @property
-    def is_grey(self) -> bool:
-        """Whether the picture has one channel, or three equal ones as grey files stored as RGB have."""
-        return self.pixels.ndim == 2 or bool(
-            (self.pixels[..., 0] == self.pixels[..., 1]).all() and (self.pixels[..., 1] == self.pixels[..., 2]).all()
-        )
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Height and width in pixels."""
-        return self.pixels.shape[0], self.pixels.shape[1]
-
-    @property
-    def levels(self) -> int:
-        """The largest level: 255 or 65535."""
-        return int(np.iinfo(self.pixels.dtype).max)
-
-    def luminance(self) -> Pixels:
-        """Give the ITU-R 601 luma ``(H, W)`` in Pillow's fixed-point arithmetic, as the releases do."""
-        if self.pixels.ndim == 2:
-            return self.pixels
-        red, green, blue = (self.pixels[..., i].astype(np.uint64) for i in range(3))
-        luma = (red * 19595 + green * 38470 + blue * 7471 + 0x8000) >> 16
-        return luma.astype(self.pixels.dtype)
-
-    def deepen(self) -> "Picture":
-        """Give the same picture with 16 bits a channel."""
-        if self.pixels.dtype == np.uint16:
-            return self
-        alpha = None if self.alpha is None else self.alpha.astype(np.uint16) * 257
-        return Picture(self.pixels.astype(np.uint16) * 257, alpha)
-
-    def flatten(self) -> "Picture":
-        """Give the same picture with 8 bits a channel, rounded."""
-        if self.pixels.dtype == np.uint8:
-            return self
-
-        def rounded(levels: Pixels) -> Pixels:
-            return ((levels.astype(np.uint32) + 128) // 257).astype(np.uint8)
-
-        return Picture(rounded(self.pixels), None if self.alpha is None else rounded(self.alpha))
+_INCH = 0.0254
+_BITS, _PHOTOMETRIC = 258, 262
+_METADATA = (b"eXIf", b"Exif", b"Raw profile type", b"com.adobe.xmp", b"irot", b"imir")
 
 
-def read_picture(path: Path) -> Picture:
-    """Read an 8- or 16-bit PNG, TIFF, JPEG, BMP or WebP file, upright by its EXIF orientation.
+def read_picture(path: Path, input_range: InputRange | str = FULL) -> Picture:
+    """Read an image file, upright by its EXIF orientation and in sRGB by its ICC profile.
 
-    Palettes are resolved, alpha is kept apart, one-bit images become 0 and 255.
+    Palettes are resolved, alpha is kept apart, white is the largest level whatever the file counts up to (1, 15, 4095).
+    Of several frames the first is read, with a warning. docs/DATA.md tells all that is read, converted and kept.
+
+    Args:
+        path: A PNG, TIFF, JPEG, BMP, WebP, PGM, PPM, JPEG 2000 or AVIF file.
+        input_range: The values that become black and white.
 
     Raises:
-        FusionLabError: The file is missing, empty, broken, no image, or has no 8 or 16 bits a channel.
+        FusionLabError: The file is missing, empty, broken, no image, or holds values of no known range.
+    """
+    return read_stored(path).picture(InputRange.of(input_range))
+
+
+def read_stored(path: Path) -> StoredImage:
+    """Read an image file as it is: its samples, and what it says of them.
+
+    Raises:
+        FusionLabError: The file is missing, empty, broken or no image.
     """
     try:
         if not path.is_file():
             what = "is a folder: name a file" if path.is_dir() else "does not exist: check the path"
             raise FusionLabError(f"The image {path} {what}.")
-        # Pillow maps a file that it opens by its path into memory, and then misreads turned grey TIFF files.
         data = path.read_bytes()
     except OSError as error:
         raise FusionLabError(
@@ -101,62 +80,120 @@ def read_picture(path: Path) -> Picture:
     if not data:
         raise FusionLabError(f"The image {path} is empty (0 bytes): replace the file.")
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if _is_deep_colour(data, image):
-                return _read_deep_colour(data, image, str(path))
-            return from_pillow(image, str(path))
+        if data.startswith(STARTS):
+            return read_tiff(data, str(path))
+        with warnings.catch_warnings():
+            # The limit itself is told in a sentence; half of it is no reason to worry.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+                return _stored(image, str(path), data)
     except FusionLabError:
         raise
     except UnidentifiedImageError:
-        raise FusionLabError(
-            f"The file {path} is not an image that can be read: give PNG, TIFF, JPEG, BMP or WebP."
-        ) from None
+        raise FusionLabError(_no_image(path, data)) from None
     except Image.DecompressionBombError:
-        raise FusionLabError(
-            f"The image {path} has more pixels than Pillow reads by default: cut it into parts, or raise "
-            "`PIL.Image.MAX_IMAGE_PIXELS` in Python."
-        ) from None
+        check_pixels(1 << 62, str(path))
+        raise
     # Arbitrary bytes make the decoders fail in arbitrary ways.
     except Exception as error:
         reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
         raise FusionLabError(f"The image {path} is broken ({reason}): replace the file.") from None
 
 
-def from_pillow(image: Image.Image, name: str = "given") -> Picture:
-    """Take over an image of Pillow, upright by its EXIF orientation.
-
-    Args:
-        image: An image of any mode but floating point.
-        name: What error messages call it.
+def range_of_files(paths: Iterable[Path], input_range: InputRange) -> InputRange:
+    """Give the levels that a range means for the values of all files together; what cannot be read is left out.
 
     Raises:
-        FusionLabError: Its levels are floating-point numbers or do not fit into 16 bits.
+        FusionLabError: None can be read.
     """
-    # Pillow turns TIFF files itself while it loads them.
-    image.load()
-    picture = _as_stored(image, name)
-    orientation = _orientation(image)
-    alpha = None if picture.alpha is None else _upright(picture.alpha, orientation)
-    return Picture(_upright(picture.pixels, orientation), alpha)
+    broken: list[FusionLabError] = []
+
+    def values() -> Iterator[NDArray[Any]]:
+        for path in paths:
+            try:
+                yield read_stored(path).measured()
+            except FusionLabError as error:
+                broken.append(error)
+
+    try:
+        return input_range.of_all(values())
+    except ValueError:
+        # There was nothing to put together.
+        raise broken[0] from None
 
 
-def _as_stored(image: Image.Image, name: str) -> Picture:
-    """Take over an image of Pillow without turning it."""
+def from_pillow(image: Image.Image, name: str = "given", input_range: InputRange | str = FULL) -> Picture:
+    """Take over an image of Pillow, upright by its EXIF orientation and in sRGB by its ICC profile.
+
+    Args:
+        image: An image of any mode.
+        name: What error messages call it.
+        input_range: The values that become black and white.
+
+    Raises:
+        FusionLabError: The full range is asked for, and its levels are floating-point numbers or do not fit into 16
+            bits.
+    """
+    return _stored(image, name).picture(InputRange.of(input_range))
+
+
+def _stored(image: Image.Image, name: str, data: bytes = b"") -> StoredImage:
+    """Take over an image of Pillow, read from ``data`` if it has samples that Pillow cannot hold."""
+    frames = getattr(image, "n_frames", 1) if data else 1
+    deep = deep_samples(data, image, name) if data else None
+    alpha: NDArray[Any] | None = None
+    white: int | None
+    zero_is_white = False
+    profile = image.info.get("icc_profile") or b""
+    if deep is not None:
+        values, white = deep
+        if values.ndim == 3 and values.shape[2] in (2, 4):
+            alpha = values[..., -1]
+            values = values[..., 0] if values.shape[2] == 2 else values[..., :3]
+    else:
+        # Pillow turns TIFF files itself while it loads them.
+        image.load()
+        values, alpha, white = _as_stored(image, profile)
+        zero_is_white = _zero_is_white(image)
+        profile = b"" if image.mode in ("CMYK", "LAB") else profile
+    return StoredImage(
+        name,
+        values,
+        alpha,
+        white,
+        zero_is_white,
+        # To find the metadata of a PNG file, Pillow decodes it all; what imagecodecs has decoded rarely has some.
+        orientation=1 if deep is not None and not any(mark in data for mark in _METADATA) else _orientation(image),
+        profile=profile,
+        resolution=_resolution(image),
+        frames=frames,
+    )
+
+
+def _as_stored(image: Image.Image, profile: bytes) -> tuple[NDArray[Any], NDArray[Any] | None, int | None]:
+    """Give grey or RGB values of an image of Pillow, alpha if it has some, and the value of white."""
     mode = image.mode
     if mode.startswith("I;16"):
-        return Picture(np.asarray(image).astype(np.uint16))
-    if mode == "I":
-        levels = np.asarray(image)
-        if levels.min() < 0 or levels.max() > 0xFFFF:
-            raise FusionLabError(f"The image {name} has levels outside 0..65535: store it with 8 or 16 bits.")
-        return Picture(levels.astype(np.uint16))
-    if mode == "F":
-        raise FusionLabError(f"The image {name} has floating-point levels: store it with 8 or 16 bits.")
+        values = np.asarray(image).astype(np.uint16)
+        # A TIFF file that somebody has opened with Pillow, which keeps the values of 12 bits as they are.
+        bits = getattr(image, "tag_v2", {}).get(_BITS, (16,))[0]
+        see_through = image.info.get("transparency")
+        alpha = np.where(values == see_through, 0, 0xFFFF).astype(np.uint16) if isinstance(see_through, int) else None
+        return values, alpha, 2**bits - 1
+    if mode in ("I", "F"):
+        return np.asarray(image), None, None
+    if mode == "CMYK":
+        return cmyk_to_rgb(np.asarray(image), profile), None, 0xFF
     if image.has_transparency_data:
         grey = mode in {"1", "L", "LA", "La"}
         bands = np.asarray(image.convert("LA" if grey else "RGBA"))
-        return Picture(bands[..., 0] if grey else bands[..., :3], bands[..., -1])
-    return Picture(np.asarray(image.convert("L" if mode in {"1", "L"} else "RGB")))
+        return bands[..., 0] if grey else bands[..., :3], bands[..., -1], 0xFF
+    return np.asarray(image.convert("L" if mode in {"1", "L"} else "RGB")), None, 0xFF
+
+
+def _zero_is_white(image: Image.Image) -> bool:
+    """Tell whether Pillow has left the values of a TIFF file the other way round, as it does with more than 8 bits."""
+    return image.mode in ("I;16", "F") and getattr(image, "tag_v2", {}).get(_PHOTOMETRIC) == 0
 
 
 def _orientation(image: Image.Image) -> Any:
@@ -165,6 +202,27 @@ def _orientation(image: Image.Image) -> Any:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
         return 1
+
+
+def _resolution(image: Image.Image) -> tuple[float, float] | None:
+    """Give the pixels per inch across and down; what is no such number says nothing."""
+    try:
+        across, down = (float(one) for one in image.info["dpi"])
+    except (KeyError, TypeError, ValueError):
+        return None
+    return (across, down) if 0 < across < np.inf and 0 < down < np.inf else None
+
+
+def _no_image(path: Path, data: bytes) -> str:
+    """Say what a file is that cannot be read."""
+    known = data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
+    kind = "HEIC" if known else "DICOM" if data[128:132] == b"DICM" else ""
+    if not kind and (data[344:347] in (b"n+1", b"ni1") or path.name.lower().endswith((".nii", ".nii.gz"))):
+        kind = "NIfTI"
+    if kind:
+        package = {"HEIC": "pillow-heif", "DICOM": "pydicom", "NIfTI": "nibabel"}[kind]
+        return f"The file {path} is {kind}, which is not read: convert it to PNG or TIFF, for instance with {package}."
+    return f"The file {path} is not an image that can be read: give {_KNOWN}."
 
 
 def to_pillow(picture: Picture) -> Image.Image:
@@ -178,41 +236,12 @@ def to_pillow(picture: Picture) -> Image.Image:
     return Image.fromarray(flat.pixels if flat.alpha is None else np.dstack([flat.pixels, flat.alpha]))
 
 
-def _is_deep_colour(data: bytes, image: Image.Image) -> bool:
-    """Tell whether the file has 16 bits in several channels, which Pillow would cut to 8."""
-    if image.format == "PNG":
-        # IHDR: bit depth and colour type follow the width and height; colour type 0 is grey.
-        return data[24] == 16 and data[25] != 0
-    if image.format == "TIFF":
-        bits: Sequence[int] = image.tag_v2.get(258, (1,))  # type: ignore[attr-defined]
-        return len(bits) > 1 and max(bits) == 16
-    return False
-
-
-def _read_deep_colour(data: bytes, image: Image.Image, name: str) -> Picture:
-    # OpenCV turns TIFF files upright itself, but no PNG files.
-    orientation = _orientation(image) if image.format == "PNG" else 1
-    bands = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if bands is None or bands.dtype != np.uint16 or bands.ndim != 3 or bands.shape[2] not in (3, 4):
-        raise FusionLabError(f"The image {name} has 16 bits in a layout that cannot be read: store it as RGB or RGBA.")
-    bands = _upright(bands, orientation)
-    rgb = np.ascontiguousarray(bands[..., 2::-1])
-    return Picture(rgb, np.ascontiguousarray(bands[..., 3]) if bands.shape[2] == 4 else None)
-
-
-def _upright(bands: Pixels, orientation: Any) -> Pixels:
-    """Turn an image as EXIF orientation 1..8 says; anything else says nothing."""
-    if orientation in (2, 4, 5, 7):
-        bands = bands[:, ::-1]
-    quarter_turns = {3: 2, 4: 2, 5: 1, 6: 3, 7: 3, 8: 1}.get(orientation, 0)
-    return np.ascontiguousarray(np.rot90(bands, quarter_turns))
-
-
 def write_picture(picture: Picture, path: Path) -> None:
     """Write a picture in the format of the suffix, all at once: an interrupted write leaves nothing.
 
-    PNG and TIFF keep 16 bits and alpha, WebP keeps alpha; other formats drop what they cannot hold. Grey with
-    alpha is stored as three equal channels and alpha. JPEG is written at quality 95, WebP without loss.
+    PNG and TIFF keep 16 bits and alpha, WebP keeps alpha; TIFF keeps geotags; PNG, TIFF and JPEG keep the resolution.
+    Other formats drop what they cannot hold. Grey with alpha is stored as three equal channels and alpha. JPEG is
+    written at quality 95, WebP without loss.
 
     Raises:
         FusionLabError: The suffix names no image format that can be written, or the file cannot be written.
@@ -221,29 +250,67 @@ def write_picture(picture: Picture, path: Path) -> None:
     if suffix not in _KEEPS_16_BIT:
         picture = picture.flatten()
     pixels, alpha = picture.pixels, picture.alpha if suffix in _KEEPS_ALPHA else None
-    if pixels.ndim == 3:
-        bands = pixels[..., ::-1] if alpha is None else np.dstack([pixels[..., ::-1], alpha])
+    if alpha is not None:
+        pixels = np.dstack([*([pixels] * 3 if pixels.ndim == 2 else [pixels]), alpha])
+    if suffix in _TIFF:
+        content = _tiff(picture, pixels)
     else:
-        bands = pixels if alpha is None else np.dstack([pixels, pixels, pixels, alpha])
+        content = _with_resolution(_encoded(pixels, suffix, path), picture.resolution)
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(content)
+    except OSError as error:
+        raise FusionLabError(f"The image {path} cannot be written ({error.strerror}).") from None
+
+
+def _encoded(pixels: Pixels, suffix: str, path: Path) -> bytes:
     options = {
         ".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95],
         ".jpeg": [cv2.IMWRITE_JPEG_QUALITY, 95],
         ".webp": [cv2.IMWRITE_WEBP_QUALITY, 101],
-        # OpenCV's own choice, LZW, needs a further package to be read as a raster.
-        ".tif": [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE],
-        ".tiff": [cv2.IMWRITE_TIFF_COMPRESSION, cv2.IMWRITE_TIFF_COMPRESSION_ADOBE_DEFLATE],
     }
+    # OpenCV takes blue first.
+    bands = pixels if pixels.ndim == 2 else pixels[..., [2, 1, 0, 3][: pixels.shape[2]]]
     try:
         encoded, buffer = cv2.imencode(suffix, np.ascontiguousarray(bands), options.get(suffix, []))
     except cv2.error:
         encoded = False
     if not encoded:
         raise FusionLabError(f"The image {path} cannot be encoded as {suffix}: use .png.")
-    try:
-        with atomic_path(path) as temporary:
-            temporary.write_bytes(buffer.tobytes())
-    except OSError as error:
-        raise FusionLabError(f"The image {path} cannot be written ({error.strerror}).") from None
+    return buffer.tobytes()
+
+
+def _tiff(picture: Picture, pixels: Pixels) -> bytes:
+    content = io.BytesIO()
+    tifffile.imwrite(
+        content,
+        pixels,
+        photometric="minisblack" if pixels.ndim == 2 else "rgb",
+        extrasamples=["unassalpha"] if pixels.ndim == 3 and pixels.shape[2] == 4 else None,
+        # Every reader knows Deflate.
+        compression="adobe_deflate",
+        metadata=None,
+        software=False,
+        extratags=picture.geotags,
+        resolution=picture.resolution,
+        resolutionunit="inch" if picture.resolution else None,
+    )
+    return content.getvalue()
+
+
+def _with_resolution(content: bytes, resolution: tuple[float, float] | None) -> bytes:
+    """Add the resolution to a PNG or JPEG file that has none."""
+    if resolution is None:
+        return content
+    if content.startswith(b"\x89PNG"):
+        per_metre = [min(round(one / _INCH), 2**31 - 1) for one in resolution]
+        chunk = b"pHYs" + struct.pack(">IIB", *per_metre, 1)
+        # It follows IHDR, which ends after 33 bytes.
+        return content[:33] + struct.pack(">I", 9) + chunk + struct.pack(">I", zlib.crc32(chunk)) + content[33:]
+    if content[6:11] == b"JFIF\0":
+        per_inch = [min(max(round(one), 1), 0xFFFF) for one in resolution]
+        return content[:13] + struct.pack(">BHH", 1, *per_inch) + content[18:]
+    return content
 
 
 def check_image_suffix(path: Path) -> str:
@@ -253,7 +320,7 @@ def check_image_suffix(path: Path) -> str:
         FusionLabError: It names no image format that can be written.
     """
     suffix = path.suffix.lower()
-    if suffix not in IMAGE_SUFFIXES:
-        choices = ", ".join(sorted(IMAGE_SUFFIXES))
+    if suffix not in WRITABLE_SUFFIXES:
+        choices = ", ".join(sorted(WRITABLE_SUFFIXES))
         raise FusionLabError(f"The output {path} has no image suffix that can be written: use one of {choices}.")
     return suffix

@@ -1,10 +1,13 @@
 """Pairs of source images: found in folders by their names, read, cut and handed out as tensors."""
 
 import re
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
 
 import numpy as np
 import torch
@@ -12,21 +15,29 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from fusion_lab.data.augmentation import Transform
-from fusion_lab.data.images import IMAGE_SUFFIXES, Picture, read_picture
-from fusion_lab.errors import FusionLabError
+from fusion_lab.data.images import CONVERTIBLE, IMAGE_SUFFIXES, Picture, range_of_files, read_picture
+from fusion_lab.data.input_range import FULL, InputRange
+from fusion_lab.errors import FusionLabError, FusionLabWarning
+from fusion_lab.files import walk
 from fusion_lab.types import Sample
 
 _SHOWN = 5
+# A 16-bit image that uses less of its range than this is hardly meant so: 12 bits use a sixteenth.
+_NARROW = 0.1
+_Over = Literal["image", "dataset"]
+_FOLDERS_TOLD: set[Path] = set()
 
 
 @dataclass(frozen=True)
 class Pair:
-    """The files of one pair."""
+    """The files of one pair, and which of their values are black and white."""
 
     name: str
     a: Path
     b: Path
     target: Path | None = None
+    range_a: InputRange = FULL
+    range_b: InputRange = FULL
 
     def read(self) -> tuple[Picture, Picture]:
         """Read both sources.
@@ -34,13 +45,36 @@ class Pair:
         Raises:
             FusionLabError: A file cannot be read, or the sizes differ.
         """
-        a, b = read_picture(self.a), read_picture(self.b)
+        a, b = read_source(self.a, self.range_a), read_source(self.b, self.range_b)
         if a.size != b.size:
             raise FusionLabError(
                 f"The sources {self.a} ({a.size[1]}x{a.size[0]}) and {self.b} ({b.size[1]}x{b.size[0]}) "
                 "differ in size: register them to the same size first."
             )
         return a, b
+
+
+def read_source(path: Path, input_range: InputRange | str = FULL) -> Picture:
+    """Read a source as `read_picture` does, and warn once a folder where it uses little of the range of 16 bits."""
+    picture = read_picture(path, input_range)
+    if InputRange.of(input_range).kind == "full" and path.parent not in _FOLDERS_TOLD and (text := narrow(picture)):
+        _FOLDERS_TOLD.add(path.parent)
+        warnings.warn(f"The image {path} {text}", FusionLabWarning, stacklevel=2)
+    return picture
+
+
+def narrow(picture: Picture) -> str | None:
+    """Say what is wrong where a picture uses little of the range of 16 bits; None where nothing is."""
+    if picture.pixels.dtype != np.uint16:
+        return None
+    low, high = int(picture.pixels.min()), int(picture.pixels.max())
+    share = (high - low) / picture.levels
+    if not 0 < share < _NARROW:
+        return None
+    return (
+        f"has 16 bits, but its values reach from {low} to {high} only, {share:.1%} of their range: give the input "
+        "range of this source, such as minmax or 1%..99%."
+    )
 
 
 class PairDataset(Dataset[Sample]):
@@ -59,6 +93,11 @@ class PairDataset(Dataset[Sample]):
         b: Where the second sources are.
         target: Where the ideal fused images are, if there are any.
         limit: Use only the first so many pairs, in order of their names.
+        range_a: Which values of the first sources are black and white (`InputRange`): ``full``, ``minmax``,
+            percentiles such as ``1%..99%``, or levels such as ``7000..9500``.
+        range_b: The same of the second sources.
+        range_over: Whether ``minmax`` and percentiles are those of each ``image`` or of all pairs, the ``dataset``.
+        unpaired: What is done about images without a partner: ``raise``, or ``leave_out``.
     """
 
     def __init__(
@@ -68,6 +107,10 @@ class PairDataset(Dataset[Sample]):
         b: str = "b",
         target: str | None = None,
         limit: int | None = None,
+        range_a: str = "full",
+        range_b: str = "full",
+        range_over: _Over = "image",
+        unpaired: Literal["raise", "leave_out"] = "raise",
     ) -> None:
         if limit is not None and limit < 1:
             raise FusionLabError(f"`limit` should be at least 1. Found `limit = {limit}`.")
@@ -79,6 +122,15 @@ class PairDataset(Dataset[Sample]):
         self.b = b
         self.target = target
         self.limit = limit
+        self.range_a = InputRange.of(range_a)
+        self.range_b = InputRange.of(range_b)
+        for key, word, known in (
+            ("range_over", range_over, ("image", "dataset")), ("unpaired", unpaired, ("raise", "leave_out"))
+        ):  # fmt: skip
+            if word not in known:
+                raise FusionLabError(f"`{key}` should be {' or '.join(known)}. Found `{key} = {word}`.")
+        self.range_over = range_over
+        self.unpaired = unpaired
 
     def prepare(self) -> None:
         """Make the files where they are made rather than found; plain folders need nothing."""
@@ -91,21 +143,37 @@ class PairDataset(Dataset[Sample]):
             FusionLabError: A folder is missing or empty, or an image has no partner.
         """
         a, b = (find_images(self.root, pattern) for pattern in (self.a, self.b))
-        unpaired = sorted(str(path) for key, path in [*a.items(), *b.items()] if key not in a or key not in b)
-        if unpaired:
-            more = f" and {len(unpaired) - _SHOWN} more" if len(unpaired) > _SHOWN else ""
-            raise FusionLabError(
-                f"{len(unpaired)} images below {self.root} have no partner of the same name "
-                f"({', '.join(unpaired[:_SHOWN])}{more}): rename or remove them."
-            )
+        if unpaired := sorted(str(path) for key, path in [*a.items(), *b.items()] if key not in a or key not in b):
+            self._tell_unpaired(unpaired, some_pair=bool(a.keys() & b.keys()))
+            a = {key: path for key, path in a.items() if key in b}
         targets = find_images(self.root, self.target) if self.target else {}
         if missing := sorted(set(a) - set(targets)) if self.target else []:
             raise FusionLabError(
                 f"{len(missing)} pairs below {self.root} have no target of the same name "
                 f"({', '.join(missing[:_SHOWN])}): add the files or leave `target` out."
             )
-        pairs = [Pair(_spelt(key, a[key]), a[key], b[key], targets.get(key)) for key in sorted(a)]
-        return pairs[: self.limit]
+        keys = sorted(a)[: self.limit]
+        range_a, range_b = (
+            self._range(self.range_a, [a[key] for key in keys]),
+            self._range(self.range_b, [b[key] for key in keys]),
+        )
+        return [Pair(_spelt(key, a[key]), a[key], b[key], targets.get(key), range_a, range_b) for key in keys]
+
+    def _tell_unpaired(self, files: list[str], some_pair: bool) -> None:
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        told = (
+            f"{len(files)} images below {self.root} have no partner of the same name "
+            f"({', '.join(files[:_SHOWN])}{more})"
+        )
+        if self.unpaired == "raise" or not some_pair:
+            raise FusionLabError(f"{told}: rename or remove them.")
+        warnings.warn(f"{told}: they are left out.", FusionLabWarning, stacklevel=3)
+
+    def _range(self, given: InputRange, files: list[Path]) -> InputRange:
+        """Give the range of each image, or the levels of all together."""
+        if self.range_over == "image" or given.kind not in ("minmax", "percentiles"):
+            return given
+        return range_of_files(files, given)
 
     def __len__(self) -> int:
         return len(self.pairs)
@@ -128,15 +196,22 @@ class PairDataset(Dataset[Sample]):
         if augmentation:
             images = augmentation(images, seed, pair.name)
         tensors = {key: torch.from_numpy(np.ascontiguousarray(image))[None] for key, image in images.items()}
-        return Sample(name=pair.name, file_a=str(pair.a), file_b=str(pair.b), **tensors)  # type: ignore[typeddict-item]
+        given = {pair.range_a, pair.range_b} != {FULL}
+        ranges = {"range_a": str(pair.range_a), "range_b": str(pair.range_b)} if given else {}
+        return Sample(name=pair.name, file_a=str(pair.a), file_b=str(pair.b), **ranges, **tensors)  # type: ignore[typeddict-item]
 
 
-def load_pairs(a: Path | str, b: Path | str) -> Iterator[tuple[str, Tensor, Tensor]]:
+def load_pairs(
+    a: Path | str, b: Path | str, range_a: str = "full", range_b: str = "full", range_over: _Over = "image"
+) -> Iterator[tuple[str, Tensor, Tensor]]:
     """Read all pairs of two folders that are paired by file name.
 
     Args:
         a: Folder of the first sources, or a pattern with ``{name}`` as in `PairDataset`.
         b: Folder or pattern of the second sources.
+        range_a: Which values of the first sources are black and white, as in `PairDataset`.
+        range_b: The same of the second sources.
+        range_over: Whether these are found in each ``image`` or in all, the ``dataset``.
 
     Yields:
         The name and the luminance of both sources, ``(1, 1, H, W)`` in [0, 1].
@@ -144,7 +219,7 @@ def load_pairs(a: Path | str, b: Path | str) -> Iterator[tuple[str, Tensor, Tens
     Raises:
         FusionLabError: A folder is missing or empty, names do not pair, sizes differ, or a file cannot be read.
     """
-    dataset = PairDataset(".", str(a), str(b))
+    dataset = PairDataset(".", str(a), str(b), range_a=range_a, range_b=range_b, range_over=range_over)
     for index in range(len(dataset)):
         sample = dataset[index]
         yield dataset.pairs[index].name, sample["source_a"][None], sample["source_b"][None]
@@ -156,7 +231,7 @@ def _to_float(picture: Picture) -> np.ndarray:
 
 def _spelt(key: str, path: Path) -> str:
     """Give a name in lower case the letters that it has in a path."""
-    text = path.with_suffix("").as_posix()
+    text = normalize("NFC", path.with_suffix("").as_posix())
     start = text.lower().rfind(key)
     return text[start : start + len(key)]
 
@@ -173,15 +248,17 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
     else:
         deep = True
     folder = root / Path(pattern.split("{name}")[0] + "x").parent
-    before, after = ((root / pattern).as_posix()).split("{name}", 1)
+    before, after = normalize("NFC", (root / pattern).as_posix()).split("{name}", 1)
     shape = re.compile(re.escape(before) + "(.+)" + re.escape(after), re.IGNORECASE)
 
     found: dict[str, Path] = {}
+    others: set[str] = set()
     for path in _files(folder, deep):
-        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.suffix.lower() not in IMAGE_SUFFIXES or hidden:
+        if path.suffix.lower() not in IMAGE_SUFFIXES:
+            others.update(ending for ending in CONVERTIBLE if path.name.lower().endswith(ending))
             continue
-        match = shape.fullmatch(path.with_suffix("").as_posix())
+        # One letter may be written as several signs: a disk of a Mac does so.
+        match = shape.fullmatch(normalize("NFC", path.with_suffix("").as_posix()))
         if match is None:
             continue
         key = match[1].lower()
@@ -190,19 +267,27 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
                 f"The images {found[key]} and {path} have the same name: keep one of them, pairs are found by name."
             )
         found[key] = path
+    if others and not found:
+        ending = min(others)
+        raise FusionLabError(
+            f"The images below {folder} end in {ending}, which is not read: convert them to PNG or TIFF, for instance "
+            f"with {CONVERTIBLE[ending]}."
+        )
     if not found:
         raise FusionLabError(f"No images of the form {root / pattern} were found: check the folder and the names.")
     return found
 
 
 def _files(folder: Path, deep: bool) -> list[Path]:
-    """List what is in a folder, or also in those below it."""
+    """List the files in a folder, or also in those below it; what is hidden is passed over."""
     try:
         if not folder.is_dir():
             raise FusionLabError(
                 f"The folder {folder} does not exist: check `root` and the names of the folders below it."
             )
-        return sorted(folder.rglob("*") if deep else folder.iterdir())
+        if deep:
+            return list(walk(folder))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith(".") and not path.is_dir())
     except OSError as error:
         raise FusionLabError(
             f"The folder {folder} cannot be looked through ({error.strerror}): check its name and rights."

@@ -51,7 +51,7 @@ def fuse_bands(
             raise FusionLabError("The network gives infinite or undefined levels: its weights are not usable.")
         values = result.clamp(0, 1).cpu().numpy() * white
         fused[..., band] = values if fused.dtype == np.float32 else colour_rule(network).to_whole(values)
-    return Raster(fused, a.geotags)
+    return Raster(fused, a.geotags, a.resolution)
 
 
 def white_level(a: Raster, b: Raster) -> float:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from fusion_lab.data.images import Picture, Pixels, from_pillow, read_picture, to_pillow
+from fusion_lab.data.images import Picture, Pixels, from_pillow, to_pillow
+from fusion_lab.data.input_range import InputRange
+from fusion_lab.data.pairs import read_source
 from fusion_lab.data.rasters import Raster
+from fusion_lab.data.stored_image import StoredImage
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.bands import fuse_bands
 from fusion_lab.inference.colour import ColourRule, colour_rule, to_common_depth
@@ -19,6 +22,8 @@ from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
 
+Colours = Literal["a", "b", "both", "grey"]
+COLOURS: tuple[Colours, ...] = ("a", "b", "both", "grey")
 Source = Path | str | Image.Image | NDArray[Any] | Tensor
 
 
@@ -30,13 +35,18 @@ class Fuser:
         network: The network; it runs on the device that it is on.
         memory_limit: The memory that the network may take, in GiB; what needs more is fused in tiles.
         white: The value of a raster that the network sees as 1; found in each pair (`white_level`) unless given.
+        colours: Whose colours a fused picture has: those of ``a``, of ``b``, of ``both`` by the rule of the network, or
+            none, ``grey``.
     """
 
     network: FusionNetwork
     memory_limit: float = 6.0
     white: float | None = None
+    colours: Colours = "both"
 
     def __post_init__(self) -> None:
+        if self.colours not in COLOURS:
+            raise FusionLabError(f"`colours` should be one of {', '.join(COLOURS)}. Found `colours = {self.colours}`.")
         if self.white is not None and self.white <= 0:
             raise FusionLabError(f"`white` should be positive. Found `white = {self.white:g}`.")
 
@@ -47,7 +57,7 @@ class Fuser:
             FusionLabError: The sizes differ, a side is shorter than 8 pixels, or the network fails.
         """
         fused = fuse_luminance(self.network, *sources_of(self.network, a, b), self.memory_limit)
-        return paint(a, b, fused[0, 0], colour_rule(self.network))
+        return paint(a, b, fused[0, 0], colour_rule(self.network), self.colours)
 
     def fuse_bands(self, a: Raster, b: Raster) -> Raster:
         """Fuse each band of a raster with a panchromatic image, or with the same band: see `bands.fuse_bands`."""
@@ -62,7 +72,7 @@ def sources_of(network: FusionNetwork, a: Picture, b: Picture) -> tuple[Tensor, 
     return first, second
 
 
-def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule) -> Picture:
+def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
     """Put the colours of two pictures around their fused luminance.
 
     Args:
@@ -70,25 +80,40 @@ def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule) -> Picture:
         b: The second source, of the same size.
         fused: The fused luminance ``(H, W)``; what leaves [0, 1] is cut.
         rule: How, and how levels become whole numbers.
+        colours: Whose colours, as of `Fuser`: infrared in false colours has some that nobody wants.
 
     Raises:
         FusionLabError: The luminance is infinite or undefined somewhere.
     """
     if not fused.isfinite().all():
         raise FusionLabError("The network gives infinite or undefined levels: its weights are not usable.")
+    a = a if colours in ("a", "both") else a.without_colours()
+    b = b if colours in ("b", "both") else b.without_colours()
     return rule.merge(a, b, fused.double().clamp(0, 1).cpu().numpy())
 
 
-def fuse(a: Source, b: Source, network: FusionNetwork | None = None, memory_limit: float = 6.0) -> Image.Image:
+def fuse(
+    a: Source,
+    b: Source,
+    network: FusionNetwork | None = None,
+    memory_limit: float = 6.0,
+    range_a: str = "full",
+    range_b: str = "full",
+    colours: Colours = "both",
+) -> Image.Image:
     """Fuse two images.
 
     Args:
         a: The first source: a path, an image of Pillow, an array ``(H, W)``, ``(H, W, 3)`` or ``(H, W, 4)``,
             or a tensor ``(1, H, W)`` or ``(3, H, W)``, also with a leading 1. Levels are uint8, uint16, or
-            floating-point numbers in [0, 1], which are rounded to 8 bits.
+            floating-point numbers in [0, 1], which are rounded to 8 bits; with a range, values of any kind.
         b: The second source, of the same size.
         network: The network; None for the one that comes with the package.
         memory_limit: The memory that the network may take, in GiB; what needs more is fused in tiles.
+        range_a: Which values of the first source are black and white (`InputRange`): ``full``, ``minmax``, percentiles
+            such as ``1%..99%``, or levels such as ``7000..9500``.
+        range_b: The same of the second source.
+        colours: Whose colours the result has, as of `Fuser`.
 
     Returns:
         ``L`` where both sources are grey, ``RGB`` otherwise, ``LA`` or ``RGBA`` where one has alpha. 16-bit
@@ -99,25 +124,31 @@ def fuse(a: Source, b: Source, network: FusionNetwork | None = None, memory_limi
         FusionLabError: A source cannot be read or is of another kind, the sizes differ, or a side is shorter
             than 8 pixels.
     """
-    pictures = [_to_picture(source, f"`{name}`") for name, source in (("a", a), ("b", b))]
-    return to_pillow(Fuser(network or load_network(), memory_limit)(*pictures))
+    first, second = _to_picture(a, "`a`", InputRange.of(range_a)), _to_picture(b, "`b`", InputRange.of(range_b))
+    return to_pillow(Fuser(network or load_network(), memory_limit, colours=colours)(first, second))
 
 
-def _to_picture(source: Source, name: str) -> Picture:
+def _to_picture(source: Source, name: str, input_range: InputRange) -> Picture:
     if isinstance(source, str | Path):
-        return read_picture(Path(source))
+        return read_source(Path(source), input_range)
     if isinstance(source, Image.Image):
-        return from_pillow(source, name)
+        return from_pillow(source, name, input_range)
     if isinstance(source, Tensor):
         source = _channels_last(source, name)
     if not isinstance(source, np.ndarray):
         raise FusionLabError(f"The source {name} is a {type(source).__name__}: give a path, image, array or tensor.")
     if source.ndim not in (2, 3) or (source.ndim == 3 and source.shape[2] not in (3, 4)) or not source.size:
         raise FusionLabError(f"The source {name} has the shape {source.shape}: give (H, W), (H, W, 3) or (H, W, 4).")
-    levels = _to_levels(source, name)
-    if levels.ndim == 2:
-        return Picture(levels)
-    return Picture(levels[..., :3], levels[..., 3] if levels.shape[2] == 4 else None)
+    whole = source.dtype in (np.uint8, np.uint16)
+    levels = source if input_range.kind != "full" else _to_levels(source, name)
+    colour, alpha = (
+        (levels, None)
+        if levels.ndim == 2
+        else (levels[..., :3], levels[..., 3:].squeeze(-1) if levels.shape[2] == 4 else None)
+    )
+    if input_range.kind == "full":
+        return Picture(colour, alpha)
+    return StoredImage(name, colour, alpha, int(np.iinfo(source.dtype).max) if whole else None).picture(input_range)
 
 
 def _channels_last(tensor: Tensor, name: str) -> NDArray[Any]:

@@ -1,19 +1,39 @@
-"""Fusing image files: two of them, or two folders."""
+"""Fusing image files: two of them, or all pairs of two folders or patterns."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.progress import track
 
-from fusion_lab.data.images import IMAGE_SUFFIXES, Picture, check_image_suffix, write_picture
+from fusion_lab.data.images import WRITABLE_SUFFIXES, Picture, check_image_suffix, write_picture
+from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.pairs import Pair, PairDataset
-from fusion_lab.data.rasters import TIFF_SUFFIXES, check_raster_suffix, holds_bands, read_raster, write_raster
+from fusion_lab.data.rasters import TIFF_SUFFIXES, Raster, check_raster_suffix, holds_bands, read_raster, write_raster
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
+from fusion_lab.inference.fused_record import FusedRecord
 from fusion_lab.inference.fuser import Fuser
+
+_PATTERN = "{name}"
+
+
+@dataclass(frozen=True)
+class FusedFiles:
+    """What came of fusing files.
+
+    Attributes:
+        written: The results that were written now, in order.
+        kept: Those that had been written before, of the same files in the same way.
+        failed: What is wrong with the pairs that could not be fused, a sentence by the result that they lack.
+    """
+
+    written: list[Path] = field(default_factory=list)
+    kept: list[Path] = field(default_factory=list)
+    failed: dict[Path, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -28,20 +48,28 @@ class _Job:
         check_image_suffix(self.target)
         if self.by_band:
             check_raster_suffix(self.target)
+            if self.pair.range_a != FULL or self.pair.range_b != FULL:
+                raise FusionLabError(
+                    f"{self.pair.a} and {self.pair.b} are fused band by band, where an input range has no meaning: "
+                    "give the level of white instead."
+                )
         if self.target.resolve() in sources:
             raise FusionLabError(f"The result {self.target} would replace a source: choose another output.")
 
-    def run(self, fuser: Fuser) -> None:
+    def fuse(self, fuser: Fuser) -> Picture | Raster:
         if self.by_band:
             rasters = read_raster(self.pair.a), read_raster(self.pair.b)
             with self._named():
-                raster = fuser.fuse_bands(*rasters)
-            write_raster(raster, self.target)
+                return fuser.fuse_bands(*rasters)
+        pictures = self._pictures()
+        with self._named():
+            return fuser(*pictures)
+
+    def write(self, result: Picture | Raster) -> None:
+        if isinstance(result, Raster):
+            write_raster(result, self.target)
         else:
-            pictures = self._pictures()
-            with self._named():
-                picture = fuser(*pictures)
-            write_picture(picture, self.target)
+            write_picture(result, self.target)
 
     def _pictures(self) -> tuple[Picture, Picture]:
         """Read both sources; writers of TIFF files often declare four bands as colours with alpha."""
@@ -70,31 +98,43 @@ def fuse_files(
     suffix: str | None = None,
     bands: bool = False,
     progress: bool = False,
-) -> list[Path]:
-    """Fuse two image files, or two folders of images that are paired by name in any case of letters.
+    *,
+    range_a: str = "full",
+    range_b: str = "full",
+    range_over: Literal["image", "dataset"] = "image",
+    unpaired: Literal["raise", "leave_out"] = "raise",
+    overwrite: bool = False,
+) -> FusedFiles:
+    """Fuse two image files, or all pairs of two folders or of two patterns, as `PairDataset` finds them.
 
     A pair is fused band by band where a file of it is a TIFF of several bands that are no colours (`holds_bands`).
-    The same image or folder twice enhances images.
+    The same image or folder twice enhances images. Of several pairs, those that cannot be read or fused are left out
+    and told, and those that were fused before in the same way from files that have not changed are kept.
 
     Args:
-        a: The first source, an image or a folder.
+        a: The first source, an image, a folder, or a pattern with ``{name}``.
         b: The second source, of the same kind.
-        out: For images, the file of the result, or a folder that exists; for folders, a folder, made if need
-            be. In a folder, a result has the name of its first source. Results that exist are replaced.
+        out: For images, the file of the result, or a folder that exists; otherwise a folder, made if need be. In a
+            folder, a result has the name of its first source; of patterns, the name of the pair. Results that exist
+            are replaced.
         fuser: What fuses.
         suffix: The format of results in a folder, such as ``.png``, with or without the dot; unless given, ``.png``
             for pictures and ``.tif`` for bands.
         bands: Fuse all pairs band by band, whatever the files say of their colours.
         progress: Show a bar on stderr.
-
-    Returns:
-        The files written, in order.
+        range_a: Which values of the first sources are black and white (`InputRange`).
+        range_b: The same of the second sources.
+        range_over: Whether ``minmax`` and percentiles are those of each ``image`` or of all, the ``dataset``.
+        unpaired: What is done about images without a partner: ``raise``, or ``leave_out``.
+        overwrite: Fuse anew what is done.
 
     Raises:
-        FusionLabError: An input is missing or broken, names do not pair, sizes differ, or a result cannot be
-            written or would replace a source. Results of earlier pairs stay.
+        FusionLabError: An input is missing, names do not pair, a result cannot be written or would replace a source; or
+            the only pair cannot be read or fused. Results of earlier pairs stay.
     """
-    jobs = list(_jobs(a, b, out, suffix, bands))
+    several = _are_several(a, b)
+    pairs = _pairs(a, b, out, several, (range_a, range_b, range_over), unpaired)
+    jobs = list(_jobs(pairs, a, out, suffix, bands, several))
     sources = {path.resolve() for job in jobs for path in (job.pair.a, job.pair.b)}
     for job in jobs:
         job.check(sources)
@@ -103,33 +143,73 @@ def fuse_files(
             f"A level of white ({fuser.white:g}) is only for images that are fused band by band, and here are none: "
             "leave it out, or ask for bands."
         )
-    make_folder(jobs[0].target.parent)
-    for job in track(jobs, "Fusing", console=Console(stderr=True), disable=not progress):
-        job.run(fuser)
-    return [job.target for job in jobs]
+    make_folder(out if several else jobs[0].target.parent)
+    if not several:
+        jobs[0].write(jobs[0].fuse(fuser))
+        return FusedFiles([jobs[0].target])
+    return _fuse_all(jobs, fuser, FusedRecord(out, fuser, {"bands": bands}), overwrite, progress)
 
 
-def _jobs(a: Path, b: Path, out: Path, suffix: str | None, bands: bool) -> Iterator[_Job]:
+def _fuse_all(jobs: list[_Job], fuser: Fuser, record: FusedRecord, overwrite: bool, progress: bool) -> FusedFiles:
+    done = FusedFiles()
+    try:
+        for job in track(jobs, "Fusing", console=Console(stderr=True), disable=not progress):
+            if not overwrite and record.is_done(job.pair, job.target):
+                done.kept.append(job.target)
+                continue
+            try:
+                result = job.fuse(fuser)
+            except FusionLabError as error:
+                done.failed[job.target] = str(error)
+                continue
+            job.write(result)
+            record.note(job.pair, job.target)
+            done.written.append(job.target)
+    finally:
+        record.save()
+    return done
+
+
+def _jobs(pairs: list[Pair], a: Path, out: Path, suffix: str | None, bands: bool, several: bool) -> Iterator[_Job]:
     """Say what to fuse, and where to write it."""
-    pairs = _pairs(a, b, out)
-    into_folder = a.is_dir() or out.is_dir()
+    by_pattern = several and _PATTERN in str(a)
     for pair in pairs:
         by_band = bands or holds_bands(pair.a) or holds_bands(pair.b)
         ending = f".{suffix.lstrip('.')}" if suffix else ".tif" if by_band else ".png"
-        yield _Job(pair, out / f"{pair.a.stem}{ending}" if into_folder else out, by_band)
+        stem = pair.name if by_pattern else pair.a.stem
+        yield _Job(pair, out / f"{stem}{ending}" if several or out.is_dir() else out, by_band)
 
 
-def _pairs(a: Path, b: Path, out: Path) -> list[Pair]:
-    for path in (a, b):
-        if not path.exists():
+def _are_several(a: Path, b: Path) -> bool:
+    """Tell folders and patterns from two images."""
+    patterns = [_PATTERN in str(path) for path in (a, b)]
+    for path, pattern in zip((a, b), patterns, strict=True):
+        if not pattern and not path.exists():
             raise FusionLabError(f"The source {path} does not exist: check the path.")
-    if a.is_dir() != b.is_dir():
-        folder, file = (a, b) if a.is_dir() else (b, a)
+    folders = [pattern or path.is_dir() for path, pattern in zip((a, b), patterns, strict=True)]
+    if folders[0] != folders[1]:
+        folder, file = (a, b) if folders[0] else (b, a)
         raise FusionLabError(f"{folder} is a folder and {file} is a file: give two images or two folders.")
-    if not a.is_dir():
-        return [Pair(a.stem, a, b)]
+    return folders[0]
+
+
+def _pairs(
+    a: Path,
+    b: Path,
+    out: Path,
+    several: bool,
+    ranges: tuple[str, str, Literal["image", "dataset"]],
+    unpaired: Literal["raise", "leave_out"],
+) -> list[Pair]:
+    range_a, range_b, range_over = ranges
+    if not several:
+        # An only pair is a data set of its own.
+        return [Pair(a.stem, a, b, None, InputRange.of(range_a), InputRange.of(range_b))]
     if out.exists() and not out.is_dir():
         raise FusionLabError(f"The output {out} is a file, but the results of folders need a folder: name another one.")
-    if not out.exists() and out.suffix.lower() in IMAGE_SUFFIXES:
+    if not out.exists() and out.suffix.lower() in WRITABLE_SUFFIXES:
         raise FusionLabError(f"The output {out} is named like an image, but the results of folders need a folder.")
-    return PairDataset(".", str(a), str(b)).pairs
+    dataset = PairDataset(
+        ".", str(a), str(b), range_a=range_a, range_b=range_b, range_over=range_over, unpaired=unpaired
+    )
+    return dataset.pairs

@@ -7,15 +7,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy._core.multiarray import scalar
 from safetensors import safe_open
 from torch import Tensor
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.inference.official import OFFICIAL
+from fusion_lab.inference.official import OFFICIAL, Release
 
 _LIGHTNING_PREFIX = "network."
 _SHOWN = 5
+# Where programs that train put the weights, those that are averaged or chosen first.
+_WRAPPERS = ("params", "state_dict", "model_state_dict", "model", "net", "network", "generator", "weights")
+_DEEPEST_PREFIX = 3
+# Numbers of NumPy, which trainings note beside the tensors, also as NumPy 1 named them. Making them runs no other code.
+_PLAIN: list[Any] = [
+    *((scalar, f"numpy.{core}.multiarray.scalar") for core in ("_core", "core")),
+    np.dtype,
+    *(getattr(np.dtypes, name) for name in np.dtypes.__all__ if name not in ("ObjectDType", "StringDType")),
+]
 
 
 @dataclass(frozen=True)
@@ -48,9 +59,17 @@ def read_network(path: Path) -> StoredNetwork:
     content, metadata = _read_file(path)
     if "network" in metadata:
         return _ours(path, metadata["network"], content)
+    if isinstance(content.get("network"), dict) and "state_dict" in content:
+        return _lightning(path, content)
+    if (found := _official(path, content)) is not None:
+        return found
     if "state_dict" in content:
         return _lightning(path, content)
-    return _official(path, content)
+    state = content["params"] if isinstance(content.get("params"), dict) else content
+    raise FusionLabError(
+        f"The weights {path} are of another network: they hold {some(state)}, which is neither a "
+        f"network of fusion_lab nor an {' or '.join(release.kind for release in OFFICIAL.values())}."
+    )
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -62,7 +81,8 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         if start[8:] == b"{":
             with safe_open(path, "pt") as stored:
                 return {key: stored.get_tensor(key) for key in stored.keys()}, stored.metadata() or {}  # noqa: SIM118
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_PLAIN):
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error):
             raise FusionLabError(
@@ -106,20 +126,37 @@ def _lightning(path: Path, content: dict[str, Any]) -> StoredNetwork:
     return StoredNetwork("Lightning checkpoint of fusion_lab", description, tensors, origins, dropped)
 
 
-def _official(path: Path, content: dict[str, Any]) -> StoredNetwork:
-    state = content["params"] if isinstance(content.get("params"), dict) else content
-    release = next((release for release in OFFICIAL.values() if release.fits(state)), None)
-    if release is None:
-        raise FusionLabError(
-            f"The weights {path} are of another network: they hold {some(state)}, which is neither a "
-            f"network of fusion_lab nor an {' or '.join(release.kind for release in OFFICIAL.values())}."
-        )
-    strange = [key for key, value in state.items() if not (isinstance(key, str) and isinstance(value, Tensor))]
+def _official(path: Path, content: dict[str, Any]) -> StoredNetwork | None:
+    """Read the checkpoint of a release as it is, or as programs that train leave it: wrapped, beside other things."""
+    wrappers = [content[key] for key in _WRAPPERS if isinstance(content.get(key), dict)]
+    for state in [*wrappers, content]:
+        for prefix in _prefixes(state):
+            own = {key.removeprefix(prefix): key for key in state if isinstance(key, str) and key.startswith(prefix)}
+            release = next((release for release in OFFICIAL.values() if release.fits(own)), None)  # type: ignore[arg-type]
+            if release is not None:
+                return _of_release(path, state, release, own)
+    return None
+
+
+def _of_release(path: Path, state: dict[str, Any], release: Release, own: dict[str, str]) -> StoredNetwork:
+    """Give the network of a release whose tensors have these names in a file."""
+    # Numbers that a training has noted are no part of the network.
+    noted = {name for name, key in own.items() if isinstance(state[key], np.generic)}
+    strange = [key for key in state if not isinstance(key, str)]
+    strange += [key for name, key in own.items() if name not in noted and not isinstance(state[key], Tensor)]
     if strange:
         raise FusionLabError(f"The weights {path} hold more than tensors: {some(strange)}.")
-    origins = {name: key for key, tensor in state.items() for name in release.rename({key: tensor})}
+    tensors = {name: state[key] for name, key in own.items() if name not in noted}
+    origins = {ours: own[name] for name, tensor in tensors.items() for ours in release.rename({name: tensor})}
     dropped = [key for key in state if key not in set(origins.values())]
-    return StoredNetwork(release.kind, release.network, release.rename(state), origins, dropped)
+    return StoredNetwork(release.kind, release.network, release.rename(tensors), origins, dropped)
+
+
+def _prefixes(state: dict[str, Any]) -> list[str]:
+    """List what may stand before the names of a network, such as ``module.`` of DDP: nothing first."""
+    parts = [key.split(".")[:-1][:_DEEPEST_PREFIX] for key in state if isinstance(key, str)]
+    found = (".".join([*names[:depth], ""]) for depth in range(1, _DEEPEST_PREFIX + 1) for names in parts)
+    return ["", *dict.fromkeys(prefix for prefix in found if prefix)]
 
 
 def exists(path: Path) -> bool:

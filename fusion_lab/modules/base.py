@@ -8,7 +8,6 @@ from lightning import Callback, LightningModule
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
-from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import MetricCollection
 
 from fusion_lab.errors import FusionLabError
@@ -17,13 +16,14 @@ from fusion_lab.losses import LossTerm, Objective
 from fusion_lab.metrics.base import FusionMetric, quantise
 from fusion_lab.modules.accumulation import Gradients, TaskGradients, task_gradient
 from fusion_lab.modules.bad_losses import refuse_batch
+from fusion_lab.modules.schedules import ScheduleFactory, schedule_config, see_validation
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
 from fusion_lab.weighting.ranks import mean_over_ranks
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
-SchedulerFactory = Callable[[Optimizer], LRScheduler]
+SchedulerFactory = ScheduleFactory
 
 
 class _Factory:
@@ -54,7 +54,8 @@ class FusionModule(LightningModule):
         objectives: The loss terms of each task, by name.
         weighting: How the losses of the tasks become one.
         optimizer: Makes the optimizer from the parameters; Adam with a step of 2e-5 unless given.
-        scheduler: Makes a schedule of the step from the optimizer, advanced every step; constant unless given.
+        scheduler: Makes a schedule of the step from the optimizer, advanced every step unless it says otherwise
+            (`fusion_lab.modules.schedules`); constant unless given.
         metrics: Scores of the validation and test pairs, each logged as ``val/TASK/LABEL``; tasks that have no
             objective, such as those that TITA never trains on, are scored too.
         memory_limit: The memory in GiB that fusing a whole pair may take; what needs more is fused in tiles.
@@ -167,7 +168,7 @@ class FusionModule(LightningModule):
             scheduler = self._make_scheduler(optimizer)
         except ValueError as error:
             raise FusionLabError(f"`optimizer` or `scheduler` has a wrong argument: {error}.") from None
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return {"optimizer": optimizer, "lr_scheduler": schedule_config(scheduler)}
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
@@ -333,6 +334,7 @@ class FusionModule(LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Log the mean losses and scores."""
         self._log_evaluation("val")
+        see_validation(self.trainer)
 
     def on_test_epoch_start(self) -> None:
         """Forget the pairs of the last time."""

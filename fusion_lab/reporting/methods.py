@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from scipy.stats import rankdata, wilcoxon
@@ -125,16 +126,38 @@ def method_table(
     return MethodTable(list(results), labels, directions, values, against)
 
 
-def terminal_table(table: MethodTable) -> Table:
-    """Make a table for the terminal: the best bold, the second underlined."""
+def terminal_tables(table: MethodTable, width: int) -> list[Table]:
+    """Make tables for a terminal of so many letters a line: metrics that do not fit side by side follow below."""
+    console, tables, first = Console(width=10_000), [], 0
+    number = len(table.labels) + 1
+    while first < number:
+        end = first + 1
+        while end < number and console.measure(terminal_table(table, range(first, end + 1))).maximum <= width:
+            end += 1
+        tables.append(terminal_table(table, range(first, end)))
+        tables[-1].caption = _caption(table) if end == number else None
+        first = end
+    return tables
+
+
+def terminal_table(table: MethodTable, columns: range | None = None) -> Table:
+    """Make a table for the terminal: the best bold, the second underlined.
+
+    Args:
+        table: The methods and their scores.
+        columns: Which columns to show, that of the places the last; all unless given.
+    """
     shown = Table("method", caption=_caption(table))
-    for heading in [*_headings(table), "place"]:
-        shown.add_column(heading, justify="right")
+    headings = [*_headings(table), "place"]
+    chosen = columns or range(len(headings))
+    for column in chosen:
+        shown.add_column(headings[column], justify="right")
     styles = {"best": "[bold]{}[/bold]", "second": "[underline]{}[/underline]", "": "{}"}
     for row, method in enumerate(table.methods):
         texts = [_starred(table, row, c).replace(" ± ", "\n± ") for c in range(len(table.labels))]
         cells = [styles[table.mark(row, c)].format(text) for c, text in enumerate(texts)]
-        shown.add_row(escape(method), *cells, f"{table.average_places[row]:.2f}")
+        cells.append(f"{table.average_places[row]:.2f}")
+        shown.add_row(escape(method), *(cells[column] for column in chosen))
     return shown
 
 

@@ -21,3 +21,18 @@ def test_colours_follow_the_rule_of_the_network(tmp_path, network):
     written = read_picture(tmp_path / "out" / "mff" / "one.png").pixels
     expected = colour_rule(network).merge(*sources, fused[0, 0].double().numpy())
     assert np.array_equal(written, expected.pixels)
+
+
+def test_whose_colours(tmp_path):
+    generator = np.random.default_rng(0)
+    for role in "ab":
+        write_picture(Picture(generator.integers(0, 256, (9, 13, 3), np.uint8)), tmp_path / f"{role}.png")
+    fused = torch.rand(1, 1, 9, 13)
+    batch = {"ivf": {"name": ["one"], "file_a": [str(tmp_path / "a.png")], "file_b": [str(tmp_path / "b.png")]}}
+    written = {}
+    for colours in ("a", "b", "both", "grey"):
+        writer = WriteFused(tmp_path / colours, colours)
+        writer.write_on_batch_end(None, FusionModule(Average(), {}), {"ivf": fused}, None, batch, 0, 0)
+        written[colours] = read_picture(tmp_path / colours / "ivf" / "one.png").pixels.tobytes()
+    assert len(set(written.values())) == 4
+    assert read_picture(tmp_path / "grey" / "ivf" / "one.png").pixels.ndim == 2

@@ -212,6 +212,30 @@ def test_numbers_are_drawn_as_described(tmp_path):
     assert np.mean([values["f"] for values in drawn]) == pytest.approx(5, abs=0.03)
 
 
+def test_numbers_and_nesting_are_those_of_wandb(tmp_path):
+    path = write(tmp_path, {"x": {"value": 0}}, method="random", run_cap=3)
+    text = """
+parameters:
+  model:
+    parameters:
+      lr: {distribution: log_uniform_values, min: 1e-4, max: 1E-2}
+      optimizer:
+        parameters:
+          eps: {values: [1e-8, 1e+2, -2.e3, .5e1]}
+  x: {min: 1e-1, max: 2}
+  name: {values: [e5, 1e, "1e-4"]}
+"""
+    content = yaml.safe_load(path.read_text())
+    del content["parameters"]
+    path.write_text(yaml.safe_dump(content) + text)
+    found = {parameter.name: parameter for parameter in read_sweep(path).parameters}
+    assert list(found) == ["model.lr", "model.optimizer.eps", "x", "name"]
+    assert found["model.lr"].numbers == {"min": 1e-4, "max": 1e-2}
+    assert found["model.optimizer.eps"].values == (1e-8, 100.0, -2000.0, 5.0)
+    assert found["x"].numbers == {"min": 0.1, "max": 2}
+    assert found["name"].values == ("e5", "1e", "1e-4")
+
+
 @pytest.mark.parametrize("file", SWEEPS, ids=lambda file: file.stem)
 def test_every_sweep_is_one_and_its_configurations_exist(file, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
@@ -257,7 +281,9 @@ def _stop(built, cli):
         ({"parameters": {}}, "should name what is varied"),
         ({"parameters": {"x": 3}}, r"`parameters.x` in .* should be a dictionary"),
         ({"parameters": {"x": {"values": []}}}, "should list one value or more"),
-        ({"parameters": {"x": {"parameters": {}}}}, "is nested: write its members with dots"),
+        ({"parameters": {"x": {"parameters": {}}}}, r"`parameters\.x` in .* should hold `parameters` alone"),
+        ({"parameters": {"x": {"parameters": {"y": {"value": 1}}, "value": 2}}}, "should hold `parameters` alone"),
+        ({"parameters": {"x": {"parameters": {"y": 3}}}}, r"`parameters\.x\.y` in .* should be a dictionary"),
         ({"parameters": {"x": {"min": 1}}}, "should have the numbers max, min"),
         ({"parameters": {"x": {"min": 2, "max": 1}}, "method": "random", "run_cap": 1}, "`min` should be below `max`"),
         ({"parameters": {"x": {"min": 0, "max": 1}}}, "A grid has no end where `x` is drawn"),

@@ -11,7 +11,9 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import pytest
+import tifffile
 import torch
 import yaml
 from PIL import Image
@@ -367,3 +369,169 @@ def test_tensors_are_given_as_lists(config, tmp_path):
     assert torch.equal(cli.model.weighting.method.weights, torch.tensor([0.25, 0.25, 0.5]))
     saved = yaml.safe_load(cli.parser.dump(cli.config))
     assert saved["model"]["init_args"]["weighting"]["init_args"]["scalarizer"] == scalarizer
+
+
+def test_a_run_that_would_train_nothing_is_told(mistake, checkpoint, run, tmp_path):
+    told = mistake("--ckpt_path", checkpoint, "--exp.name=new")
+    assert (
+        f"Nothing would be trained: {checkpoint} has done 3 steps, as many as `trainer.max_steps` asks for (3)" in told
+    )
+    assert not (tmp_path / "runs").exists()
+    told = mistake("--ckpt_path", checkpoint, "--trainer.max_steps=2")
+    assert "has done 3 steps, more than `trainer.max_steps` asks for (2)" in told
+    told = mistake("--ckpt_path", checkpoint, "--trainer.max_steps=-1", "--trainer.max_epochs=1")
+    assert "Nothing was trained: " in told
+    assert not (tmp_path / "runs" / "tiny").exists()
+    before = (run / "config.yaml").read_bytes()
+    told = mistake("--ckpt_path", "last", f"--exp.output={run.parent}", "--trainer.max_steps=1")
+    assert "more than `trainer.max_steps` asks for (1)" in told
+    assert (run / "config.yaml").read_bytes() == before
+
+
+def test_a_finished_run_that_is_asked_to_go_on_says_so(config, checkpoint, tmp_path, capsys):
+    copy = tmp_path / "tiny"
+    shutil.copytree(checkpoint.parents[1], copy)
+    # It was killed before it could say that it had ended.
+    (copy / "result.json").unlink()
+    arguments = ["fit", "--config", str(config), f"--exp.output={tmp_path}", "--ckpt_path", "last"]
+    assert main(arguments) == 0
+    out = capsys.readouterr().out
+    assert f"Nothing was left to train: the run in {copy} has done all of its {STEPS} steps." in out
+    assert "Trained" not in out
+    assert json.loads((copy / "result.json").read_text())["steps"] == STEPS
+
+
+def test_the_home_folder_is_that_of_the_user_everywhere(config, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", str(config), "--exp.output=~/runs", "--trainer.max_steps=1"]) == 0
+    assert not (tmp_path / "~").exists()
+    inside = {path.name for path in (tmp_path / "home" / "runs" / "tiny").iterdir()}
+    assert {"config.yaml", "checkpoints", "log", "result.json"} <= inside
+    assert f"{tmp_path}/home/runs" in (tmp_path / "home" / "runs" / "tiny" / "config.yaml").read_text()
+
+
+SCHEDULES = {
+    "plateau": {
+        "class_path": "lightning.pytorch.cli.ReduceLROnPlateau",
+        "init_args": {"monitor": "val/loss", "patience": 0, "factor": 0.5, "threshold": 0.99},
+    },
+    "warm-up, then cosine": {
+        "class_path": "torch.optim.lr_scheduler.SequentialLR",
+        "init_args": {
+            "schedulers": [
+                {
+                    "class_path": "torch.optim.lr_scheduler.LinearLR",
+                    "init_args": {"start_factor": 0.1, "total_iters": 2},
+                },
+                {"class_path": "torch.optim.lr_scheduler.CosineAnnealingLR", "init_args": {"T_max": 2}},
+            ],
+            "milestones": [2],
+        },
+    },
+    "every epoch": {
+        "class_path": "fusion_lab.modules.schedules.Together",
+        "init_args": {
+            "schedulers": [
+                {"class_path": "torch.optim.lr_scheduler.StepLR", "init_args": {"step_size": 1, "gamma": 0.5}},
+                {"class_path": "torch.optim.lr_scheduler.ConstantLR", "init_args": {"factor": 1.0}},
+            ],
+            "interval": "epoch",
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_come_from_the_configuration_alone(config, tmp_path, name):
+    extra = tmp_path / "schedule.yaml"
+    limited = {"trainer": {"limit_train_batches": 2}}
+    extra.write_text(yaml.safe_dump({"model": {"init_args": {"scheduler": SCHEDULES[name]}}, **limited}))
+    arguments = ["fit", "--config", str(config), "--config", str(extra), f"--exp.output={tmp_path}"]
+    assert main([*arguments, "--trainer.max_steps=4"]) == 0
+    stored = torch.load(tmp_path / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
+    [group] = stored["optimizer_states"][0]["param_groups"]
+    # 1e-3 at first; an epoch has two steps, with a validation after it.
+    expected = {"plateau": 5e-4, "warm-up, then cosine": 0, "every epoch": 2.5e-4}[name]
+    assert group["lr"] == pytest.approx(expected, abs=1e-9)
+
+
+def test_going_on_for_longer_from_the_command_line(config, tmp_path, capsys):
+    cosine = {
+        "class_path": "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "init_args": {"T_max": "${trainer.max_steps}"},
+    }
+    extra = tmp_path / "schedule.yaml"
+    extra.write_text(yaml.safe_dump({"model": {"init_args": {"scheduler": cosine}}}))
+    arguments = ["fit", "--config", str(config), "--config", str(extra), f"--exp.output={tmp_path}"]
+    assert main([*arguments, "--trainer.max_steps=2"]) == 0
+    assert main([*arguments, "--trainer.max_steps=4", "--ckpt_path=last"]) == 0, capsys.readouterr().err
+    stored = torch.load(tmp_path / "tiny" / "checkpoints" / "last.ckpt", weights_only=True)
+    [group] = stored["optimizer_states"][0]["param_groups"]
+    assert group["lr"] == pytest.approx(0, abs=1e-9)
+    [schedule] = stored["lr_schedulers"]
+    assert (schedule["T_max"], schedule["last_epoch"]) == (4, 4)
+
+
+def test_what_is_refused_leaves_the_record_as_it_was(mistake, run, tmp_path):
+    copy = tmp_path / "runs" / "tiny"
+    shutil.copytree(run, copy)
+    before = {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()}
+    told = mistake(
+        "--ckpt_path", "last", "--trainer.max_steps=4", "--model.init_args.optimizer.class_path=torch.optim.SGD"
+    )
+    assert "cannot take over" in told
+    assert {path.name: path.read_bytes() for path in copy.iterdir() if path.is_file()} == before
+
+
+def test_spawned_processes_are_refused(mistake):
+    told = mistake("--trainer.strategy=ddp_spawn", "--trainer.devices=2")
+    assert "Processes that `trainer.strategy` spawns" in told
+    assert "set it to ddp" in told
+
+
+@pytest.mark.parametrize("policy", ["raise", "skip"])
+def test_small_pairs_are_told_before_the_first_step(mistake, pairs_of, policy):
+    """One of three is too small; with `skip` there may be none."""
+
+    def spoil(root):
+        for path in root.rglob("ivf1.png"):
+            Image.new("L", (12, 20)).save(path)
+
+    arguments = [f"--data.init_args.on_bad_sample={policy}", "--data.init_args.bad_sample_limit=1"]
+    configs = pairs_of(spoil)
+    if policy == "raise":
+        assert mistake(*arguments, configs=configs).startswith("The pair 'ivf1' (12x20) is smaller than the crop of 16")
+    else:
+        for path in (Path(configs[0]).parent / "spoilt" / "ivf").rglob("ivf2.png"):
+            Image.new("L", (12, 20)).save(path)
+        assert "2 training pairs cannot be read, more than" in mistake(*arguments, configs=configs)
+
+
+def test_predict_sees_raw_thermal_values_in_their_range(tmp_path, config):
+    for role in "ab":
+        (tmp_path / role).mkdir()
+    visible = np.random.default_rng(0).integers(0, 256, (18, 20), np.uint8)
+    degrees = np.linspace(-20, 120, 360, dtype=np.float32).reshape(18, 20)
+    Image.fromarray(visible).save(tmp_path / "a" / "1.png")
+    tifffile.imwrite(tmp_path / "b" / "1.tif", degrees)
+    extra = tmp_path / "extra.yaml"
+    pairs = {"root": str(tmp_path), "range_b": "minmax", "range_over": "dataset"}
+    tasks = {"ivf": [{"class_path": "fusion_lab.data.PairDataset", "init_args": pairs}], "mff": [], "mef": []}
+    model = {"network": {"class_path": "fusion_lab.networks.Average"}}
+    extra.write_text(yaml.safe_dump({"model": {"init_args": model}, "data": {"init_args": {"predict": tasks}}}))
+    arguments = ["predict", "--config", str(config), "--config", str(extra), f"--exp.output={tmp_path / 'runs'}"]
+    assert main(arguments) == 0
+    fused = np.asarray(Image.open(tmp_path / "runs" / "tiny" / "fused" / "ivf" / "1.png"))
+    expected = (visible / 255 + (degrees + 20) / 140) / 2
+    assert fused.dtype == np.uint16
+    assert abs(fused / 65535 - expected).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", ["warmup_cosine", "plateau"])
+def test_building_blocks_of_schedules(config, name):
+    block = Path(trainer.__file__).parents[2] / "configs" / "schedule" / f"{name}.yaml"
+    made = trainer.build("fit", compose([config, block]), []).model.configure_optimizers()
+    schedule = made["lr_scheduler"]["scheduler"]
+    assert type(schedule).__name__ == {"warmup_cosine": "InTurn", "plateau": "ReduceLROnPlateau"}[name]
+    assert made["lr_scheduler"].get("monitor") == {"plateau": "val/loss"}.get(name)

@@ -5,7 +5,7 @@ from PIL import Image
 
 from fusion_lab.data import rasters
 from fusion_lab.data.rasters import Raster, holds_bands, read_raster, write_raster
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, FusionLabWarning
 
 SIZE = (9, 13)
 TAGS = (
@@ -126,15 +126,47 @@ def test_broken_files_are_told(tmp_path):
         read_raster(tmp_path)
 
 
-def test_compression_that_needs_a_package_is_told(tmp_path, monkeypatch):
-    write_raster(Raster(noise(4)), tmp_path / "a.tif")
-
-    def fail(self):
-        raise ValueError("<COMPRESSION.LZW: 5> requires the 'imagecodecs' package")
-
-    monkeypatch.setattr(rasters.tifffile.TiffPageSeries, "asarray", fail)
-    with pytest.raises(FusionLabError, match=r"LZW.*imagecodecs.*with pip, or store"):
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("byteorder", "<>")
+def test_zero_as_white(tmp_path, dtype, byteorder):
+    values = noise(1, dtype)
+    tifffile.imwrite(tmp_path / "a.tif", values[..., 0], photometric="miniswhite", byteorder=byteorder)
+    assert np.array_equal(read_raster(tmp_path / "a.tif").values, np.iinfo(dtype).max - values)
+    tifffile.imwrite(tmp_path / "a.tif", values[..., 0].astype(np.float32), photometric="miniswhite")
+    with pytest.raises(FusionLabError, match="holds float32, of which zero is white"):
         read_raster(tmp_path / "a.tif")
+
+
+def test_palettes_are_colours_in_bands_too(tmp_path):
+    palette = np.random.default_rng(1).integers(0, 256, (3, 256)).astype(np.uint16) * 257
+    indices = noise(1, np.uint8)[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", indices, photometric="palette", colormap=palette)
+    assert np.array_equal(read_raster(tmp_path / "a.tif").values, palette.T[indices] // 257)
+
+
+def test_turned_bands_are_upright_and_lie_nowhere(tmp_path):
+    turned = [(274, 3, 1, 8, True)]
+    tifffile.imwrite(tmp_path / "a.tif", noise(4), **CONTIGUOUS, extratags=[*TAGS, *turned])
+    read = read_raster(tmp_path / "a.tif")
+    assert np.array_equal(read.values, np.rot90(noise(4)))
+    assert read.geotags == ()
+
+
+def test_the_value_that_means_nothing_and_the_resolution_survive(tmp_path):
+    nodata = (42113, 2, 6, "-9999", True)
+    raster = Raster(noise(4, np.float32), (*TAGS, nodata), (300.0, 150.0))
+    write_raster(raster, tmp_path / "a.tif")
+    read = read_raster(tmp_path / "a.tif")
+    assert read.geotags == (*TAGS, nodata)
+    assert read.resolution == (300, 150)
+
+
+def test_images_that_are_left_out_are_told(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(noise(1)[..., 0], metadata=None)
+        file.write(noise(1)[:5, :, 0], metadata=None)
+    with pytest.warns(FusionLabWarning, match=r"a\.tif holds 2 images: the first is used"):
+        assert read_raster(tmp_path / "a.tif").size == SIZE
 
 
 def test_interrupted_write_leaves_nothing(tmp_path, monkeypatch):

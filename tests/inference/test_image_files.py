@@ -1,14 +1,18 @@
+import re
+
 import numpy as np
 import pytest
 import tifffile
+import torch
 
 from fusion_lab.data.images import Picture, read_picture, write_picture
 from fusion_lab.data.rasters import Raster, read_raster
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.inference import fuser as fuser_module
-from fusion_lab.inference.fuser import Fuser
+from fusion_lab.inference.colour import colour_rule
+from fusion_lab.inference.fuser import Fuser, paint
 from fusion_lab.inference.image_files import fuse_files
-from fusion_lab.networks import Average, FusionNetwork
+from fusion_lab.networks import TITA, Average, FusionNetwork, GIFNet
 
 SIZE = (9, 13)
 
@@ -45,7 +49,7 @@ def folders(tmp_path):
 
 def test_folders(folders, tmp_path, fuser, capsys):
     out = tmp_path / "deep" / "out"
-    written = fuse_files(*folders, out, fuser, progress=True)
+    written = fuse_files(*folders, out, fuser, progress=True).written
     assert written == [out / "One.png", out / "two.v2.png"]
     assert sorted(path.name for path in out.iterdir()) == ["One.png", "two.v2.png"]
     for path, name in zip(written, ("one.png", "two.v2.png"), strict=True):
@@ -68,8 +72,8 @@ def test_single_images(tmp_path, fuser):
     a, b = tmp_path / "Left.png", tmp_path / "right.png"
     write(a, *SIZE)
     write(b, *SIZE, 3, seed=1)
-    assert fuse_files(a, b, tmp_path / "new" / "fused.tif", fuser) == [tmp_path / "new" / "fused.tif"]
-    assert fuse_files(a, b, tmp_path / "new", fuser) == [tmp_path / "new" / "Left.png"]
+    assert fuse_files(a, b, tmp_path / "new" / "fused.tif", fuser).written == [tmp_path / "new" / "fused.tif"]
+    assert fuse_files(a, b, tmp_path / "new", fuser).written == [tmp_path / "new" / "Left.png"]
     assert {path.name for path in (tmp_path / "new").iterdir()} == {"fused.tif", "Left.png"}
 
 
@@ -129,17 +133,160 @@ def test_unpaired_names_are_told(folders, tmp_path, fuser):
 
 
 @pytest.mark.parametrize("harm", ["size", "broken", "small"])
-def test_error_names_the_file_and_leaves_whole_results_only(folders, tmp_path, fuser, harm):
+@pytest.mark.parametrize("name", ["One.png", "two.v2.png"])
+def test_a_pair_that_cannot_be_fused_is_told_and_the_others_are_fused(folders, tmp_path, fuser, harm, name):
+    bad = folders[1] / name.lower()
     if harm == "size":
-        write(folders[1] / "two.v2.png", 10, 10)
+        write(bad, 10, 10)
     elif harm == "broken":
-        (folders[1] / "two.v2.png").write_bytes((folders[1] / "two.v2.png").read_bytes()[:60])
+        bad.write_bytes(bad.read_bytes()[:60])
     else:
-        for folder in folders:
-            write(folder / "two.v2.png", 7, 7)
-    with pytest.raises(FusionLabError, match=r"two\.v2\.png"):
-        fuse_files(*folders, tmp_path / "out", fuser)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["One.png"]
+        write(folders[0] / name, 7, 7)
+        write(bad, 7, 7)
+    done = fuse_files(*folders, tmp_path / "out", fuser)
+    assert list(done.failed) == [tmp_path / "out" / name]
+    assert str(bad) in done.failed[tmp_path / "out" / name]
+    (other,) = {"One.png", "two.v2.png"} - {name}
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [other]
+    with pytest.raises(FusionLabError, match=re.escape(str(bad))):
+        fuse_files(folders[0] / name, bad, tmp_path / "one.png", fuser)
+
+
+def test_what_is_done_and_unchanged_is_kept(folders, tmp_path, fuser, monkeypatch):
+    out = tmp_path / "out"
+    first = fuse_files(*folders, out, fuser)
+    assert (len(first.written), first.kept) == (2, [])
+    with monkeypatch.context() as context:
+        context.setattr(fuser_module, "fuse_luminance", lambda *_: pytest.fail("fused"))
+        again = fuse_files(*folders, out, fuser)
+    assert (again.written, again.kept) == ([], first.written)
+    assert len(fuse_files(*folders, out, fuser, overwrite=True).written) == 2
+
+    # A changed source, a lost or changed result, another network and other options are no longer what was done.
+    write(folders[0] / "One.png", *SIZE, 3, seed=77)
+    assert fuse_files(*folders, out, fuser).written == [out / "One.png"]
+    (out / "two.v2.png").unlink()
+    assert fuse_files(*folders, out, fuser).written == [out / "two.v2.png"]
+    write(out / "two.v2.png", 3, 3)
+    assert fuse_files(*folders, out, fuser).written == [out / "two.v2.png"]
+    assert len(fuse_files(*folders, out, Fuser(First())).written) == 2
+    assert len(fuse_files(*folders, out, Fuser(First(), colours="a")).written) == 2
+    assert len(fuse_files(*folders, out, Fuser(First(), colours="a"), range_b="minmax").written) == 2
+    assert not fuse_files(*folders, out, Fuser(First(), colours="a"), range_b="minmax").written
+
+
+def test_a_record_that_cannot_be_kept_or_read_does_no_harm(folders, tmp_path, fuser):
+    (tmp_path / "out.fused.json").mkdir()
+    for _ in range(2):
+        assert len(fuse_files(*folders, tmp_path / "out", fuser).written) == 2
+    (tmp_path / "out.fused.json").rmdir()
+    for content in ("no record", "[1, 2]", '{"One.png": 3}'):
+        (tmp_path / "out.fused.json").write_text(content)
+        assert len(fuse_files(*folders, tmp_path / "out", fuser).written) == 2
+
+
+def test_weights_are_part_of_what_was_done(folders, tmp_path):
+    torch.manual_seed(0)
+    fuse_files(*folders, tmp_path / "out", Fuser(GIFNet(2, 2, 4).eval()))
+    assert len(fuse_files(*folders, tmp_path / "out", Fuser(GIFNet(2, 2, 4).eval())).written) == 2
+    torch.manual_seed(0)
+    assert len(fuse_files(*folders, tmp_path / "out", Fuser(GIFNet(2, 2, 4).eval())).written) == 2
+    torch.manual_seed(0)
+    assert len(fuse_files(*folders, tmp_path / "out", Fuser(GIFNet(2, 2, 4).eval())).kept) == 2
+
+
+def test_patterns(tmp_path, fuser):
+    for number in ("001", "s/002"):
+        write(tmp_path / f"{number}_vi.png", *SIZE, 3)
+        write(tmp_path / f"{number}_ir.png", *SIZE, seed=1)
+    out = tmp_path / "out"
+    done = fuse_files(tmp_path / "{name}_vi", tmp_path / "{name}_ir", out, fuser)
+    assert done.written == [out / "001.png", out / "s" / "002.png"]
+    write(tmp_path / "003_vi.png", *SIZE)
+    with pytest.raises(FusionLabError, match=r"no partner.*003_vi\.png"):
+        fuse_files(tmp_path / "{name}_vi", tmp_path / "{name}_ir", out, fuser)
+    with pytest.warns(FusionLabWarning, match=r"1 images .* no partner .*003_vi\.png\): they are left out"):
+        done = fuse_files(tmp_path / "{name}_vi", tmp_path / "{name}_ir", out, fuser, unpaired="leave_out")
+    assert len(done.kept) == 2
+    with pytest.raises(FusionLabError, match="two images or two folders"):
+        fuse_files(tmp_path / "{name}_vi", tmp_path / "001_ir.png", out, fuser)
+
+
+def test_place_and_resolution_are_those_of_a(tmp_path, fuser):
+    tags = [(33550, 12, 3, (0.5, 0.5, 0.0)), (33922, 12, 6, (0.0, 0.0, 0.0, 4.4e5, 3.7e6, 0.0)),
+            (34735, 3, 8, (1, 1, 0, 1, 1024, 0, 1, 1)), (42113, 2, 2, "0")]  # fmt: skip
+    a, b = noise(*SIZE, 3, dtype=np.uint16), noise(*SIZE, dtype=np.uint16, seed=1)
+    tifffile.imwrite(tmp_path / "a.tif", a, photometric="rgb", extratags=tags, resolution=(96, 96))
+    tifffile.imwrite(tmp_path / "b.tif", b)
+    for bands in (False, True):
+        fuse_files(tmp_path / "a.tif", tmp_path / "a.tif", tmp_path / "out.tif", fuser, bands=bands)
+        with tifffile.TiffFile(tmp_path / "out.tif") as file:
+            page = file.pages.first
+            assert [page.tags[code].value for code, *_ in tags] == [value for *_, value in tags]
+    fuse_files(tmp_path / "a.tif", tmp_path / "b.tif", tmp_path / "out.tif", fuser)
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert 34735 in file.pages.first.tags
+    fuse_files(tmp_path / "b.tif", tmp_path / "a.tif", tmp_path / "out.tif", fuser)
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert 34735 not in file.pages.first.tags
+
+
+@pytest.mark.parametrize("text", ["minmax", "0%..100%", "29000..31000"])
+def test_raw_thermal_counts_are_seen_in_their_range(tmp_path, text):
+    """Centikelvin in 16 bits: without a range nothing of them is left."""
+    heat = np.linspace(29000, 31000, SIZE[0] * SIZE[1]).reshape(SIZE)
+    visible = write(tmp_path / "a.png", *SIZE)
+    tifffile.imwrite(tmp_path / "b.tif", np.rint(heat).astype(np.uint16))
+    tifffile.imwrite(tmp_path / "degrees.tif", (heat / 100 - 273.15).astype(np.float32))
+    fuse_files(tmp_path / "a.png", tmp_path / "b.tif", tmp_path / "out.png", Fuser(Average()), range_b=text)
+    expected = (visible.pixels / 255 + (heat - 29000) / 2000) / 2
+    assert abs(read_picture(tmp_path / "out.png").pixels / 65535 - expected).max() < 1e-3
+    if text != "29000..31000":
+        fuse_files(tmp_path / "a.png", tmp_path / "degrees.tif", tmp_path / "out.png", Fuser(Average()), range_b=text)
+        assert abs(read_picture(tmp_path / "out.png").pixels / 65535 - expected).max() < 1e-3
+    with pytest.raises(FusionLabError, match=r"degrees\.tif has floating-point values .*tell the input range"):
+        fuse_files(tmp_path / "a.png", tmp_path / "degrees.tif", tmp_path / "out.png", Fuser(Average()))
+    with pytest.warns(
+        FusionLabWarning, match=r"b\.tif has 16 bits, but its values reach from 29000 to 31000 only, 3.1%"
+    ):
+        fuse_files(tmp_path / "a.png", tmp_path / "b.tif", tmp_path / "out.png", Fuser(Average()))
+    with pytest.raises(FusionLabError, match="band by band, where an input range has no meaning"):
+        fuse_files(
+            tmp_path / "b.tif", tmp_path / "b.tif", tmp_path / "out.tif", Fuser(Average()), bands=True, range_b=text
+        )
+
+
+def test_ranges_of_a_data_set(tmp_path):
+    for name, low in (("one", 1000), ("two", 3000)):
+        for role in "ab":
+            (tmp_path / role).mkdir(exist_ok=True)
+            values = np.linspace(low, low + 1000, SIZE[0] * SIZE[1]).reshape(SIZE)
+            tifffile.imwrite(tmp_path / role / f"{name}.tif", np.rint(values).astype(np.uint16))
+    options = {"range_a": "minmax", "range_b": "minmax", "range_over": "dataset"}
+    fuse_files(tmp_path / "a", tmp_path / "b", tmp_path / "out", Fuser(Average()), **options)
+    one, two = (read_picture(tmp_path / "out" / f"{name}.png").pixels / 65535 for name in ("one", "two"))
+    assert (one.min(), two.max()) == (0, 1)
+    assert one.max() == pytest.approx(1 / 3, abs=1e-3)
+    assert two.min() == pytest.approx(2 / 3, abs=1e-3)
+
+
+@pytest.mark.parametrize("network", [TITA(12, 2), GIFNet(2, 2, 4)])
+def test_whose_colours(tmp_path, network):
+    """Infrared in false colours: a map from blue to red."""
+    rule = colour_rule(network)
+    a, b = Picture(noise(16, 16, 3)), Picture(noise(16, 16, 3, seed=1))
+    fused = torch.rand(16, 16)
+    values = fused.double().numpy()
+    grey_a, grey_b = (Picture(picture.luminance()) for picture in (a, b))
+    assert np.array_equal(paint(a, b, fused, rule).pixels, rule.merge(a, b, values).pixels)
+    assert np.array_equal(paint(a, b, fused, rule, "a").pixels, rule.merge(a, grey_b, values).pixels)
+    assert np.array_equal(paint(a, b, fused, rule, "b").pixels, rule.merge(grey_a, b, values).pixels)
+    assert paint(a, b, fused, rule, "grey").pixels.shape == (16, 16)
+    # The other source has no part in the colours.
+    other = Picture(noise(16, 16, 3, seed=2))
+    assert np.array_equal(paint(a, b, fused, rule, "a").pixels, paint(a, other, fused, rule, "a").pixels)
+    with pytest.raises(FusionLabError, match="`colours` should be one of a, b, both, grey"):
+        Fuser(network, colours="c")
 
 
 def test_interruption_leaves_no_half_result(folders, tmp_path, fuser, monkeypatch):
@@ -185,7 +332,8 @@ def test_folders_of_bands_and_pictures(satellite, tmp_path, fuser):
     write(tmp_path / "a" / "street.png", *SIZE, 3)
     write(tmp_path / "b" / "street.png", *SIZE)
     out = tmp_path / "out"
-    assert fuse_files(tmp_path / "a", tmp_path / "b", out, fuser) == [out / "scene.tif", out / "street.png"]
+    written = fuse_files(tmp_path / "a", tmp_path / "b", out, fuser).written
+    assert written == [out / "scene.tif", out / "street.png"]
     assert read_raster(out / "scene.tif").bands == 4
     assert read_picture(out / "street.png").pixels.shape == (*SIZE, 3)
 
@@ -219,7 +367,7 @@ def test_mistakes_with_bands_are_told(satellite, tmp_path, fuser):
 
 
 def test_suffix_needs_no_dot(folders, tmp_path, fuser):
-    assert fuse_files(*folders, tmp_path / "out", fuser, "bmp")[0] == tmp_path / "out" / "One.bmp"
+    assert fuse_files(*folders, tmp_path / "out", fuser, "bmp").written[0] == tmp_path / "out" / "One.bmp"
 
 
 def test_bands_that_are_declared_as_colours_are_thought_of(tmp_path, fuser):

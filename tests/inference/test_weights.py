@@ -1,7 +1,9 @@
 import json
 import os
 import pickle
+import zipfile
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -246,6 +248,53 @@ def test_other_checkpoints_are_told(tmp_path, content, told):
     torch.save(content, tmp_path / "other.pth")
     with pytest.raises(FusionLabError, match=told):
         load_network(tmp_path / "other.pth")
+
+
+WRAPPED = {
+    "module.": lambda s: {f"module.{k}": v for k, v in s.items()},
+    "module._orig_mod.": lambda s: {f"module._orig_mod.{k}": v for k, v in s.items()},
+    "state_dict": lambda s: {"state_dict": s, "epoch": 3, "best": np.float64(0.25)},
+    "model": lambda s: {"model": {f"module.{k}": v for k, v in s.items()}, "epoch": np.int64(7), "optimizer": {}},
+    "model_state_dict": lambda s: {"model_state_dict": s, "history": [1.0, 2.0], "name": "x"},
+    "net": lambda s: {"net": s, "psnr": np.float32(30)},
+    "generator": lambda s: {"generator": s, "discriminator": {"a.weight": torch.ones(2)}},
+    "prefix of a generator": lambda s: {
+        **{f"generator.{k}": v for k, v in s.items()}, "discriminator.a.weight": torch.ones(2),
+    },
+    "numbers among tensors": lambda s: {**s, "best": np.float64(1)},
+    "parameters": lambda s: {k: nn.Parameter(v) if v.is_floating_point() else v for k, v in s.items()},
+    "another program of Lightning": lambda s: {
+        "state_dict": {f"net.{k}": v for k, v in s.items()}, "pytorch-lightning_version": "2.0", "loops": {},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("form", WRAPPED)
+def test_checkpoints_as_training_leaves_them(shared, tmp_path, form):
+    state = load_file(shared / "golden" / "tita" / "weights.safetensors")
+    torch.save(state, tmp_path / "plain.pth")
+    torch.save(WRAPPED[form](state), tmp_path / "wrapped.pth")
+    assert_same(load_network(tmp_path / "plain.pth"), load_network(tmp_path / "wrapped.pth"))
+
+
+def test_numbers_of_the_first_numpy(tmp_path):
+    """Written as NumPy 1 did, which called its module otherwise."""
+    torch.save({"model": {"a.weight": torch.ones(2)}, "best": np.float64(0.5)}, tmp_path / "new.pth")
+    with zipfile.ZipFile(tmp_path / "new.pth") as new, zipfile.ZipFile(tmp_path / "old.pth", "w") as old:
+        for entry in new.infolist():
+            data = new.read(entry).replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+            old.writestr(entry, data)
+    for name in ("new", "old"):
+        with pytest.raises(FusionLabError, match=r"of another network: they hold model, best"):
+            load_network(tmp_path / f"{name}.pth")
+
+
+def test_arrays_of_objects_are_refused(tmp_path):
+    torch.save({"model": {}, "best": np.array([Hostile(tmp_path / "trap")], object)}, tmp_path / "a.pth")
+    with pytest.raises(FusionLabError, match="running code"):
+        load_network(tmp_path / "a.pth")
+    assert not (tmp_path / "trap").exists()
 
 
 @pytest.mark.parametrize("told", ["no json", "[1]", json.dumps({"class_path": 5})])

@@ -11,7 +11,7 @@ from rich.console import Console
 from scipy.stats import wilcoxon
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_table, write_csv
+from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_table, terminal_tables, write_csv
 
 UP = {"EN": True, "CE": False}
 
@@ -98,6 +98,24 @@ def test_terminal_shows_every_method(table):
     console.print(terminal_table(table))
     text = console.export_text()
     assert all(word in text for word in ("One_A", "Two", "Three|x", "EN ↑", "CE ↓", "place", "p < 0.05"))
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_many_metrics_fit_into_narrow_terminals(width):
+    labels = [f"metric{n}" for n in range(13)]
+    made = {name: {"1": dict.fromkeys(labels, 0.123456), "2": dict.fromkeys(labels, 123.4)} for name in ("A", "TITA")}
+    table = method_table(made, dict.fromkeys(labels, True))
+    console = Console(width=width, record=True)
+    parts = terminal_tables(table, width)
+    for part in parts:
+        console.print(part)
+    text = console.export_text()
+    # Nothing is cut, and no heading broken.
+    assert "…" not in text
+    assert all(f"{label} ↑" in text for label in labels)
+    assert text.count("TITA") == len(parts)
+    assert (len(parts) == 1) == (width == 200)
+    assert text.count("place") >= 1
 
 
 def test_csv_holds_every_number(table, tmp_path):

@@ -35,7 +35,8 @@ class ColourRule(ABC):
             fused: The fused luminance ``(H, W)`` in [0, 1].
 
         Returns:
-            A picture with the bits of the deeper source, grey if both sources are.
+            A picture with the bits of the deeper source, grey if both sources are, with the place and the resolution
+            of the first.
         """
         a, b = to_common_depth(a, b)
         alphas = [picture.alpha for picture in (a, b) if picture.alpha is not None]
@@ -43,7 +44,7 @@ class ColourRule(ABC):
         values = fused * a.levels
         grey = a.is_grey and b.is_grey
         pixels = self.to_whole(values).astype(a.pixels.dtype) if grey else self._merge_chrominance(a, b, values)
-        return Picture(pixels, alpha)
+        return Picture(pixels, alpha, a.geotags, a.resolution)
 
     @abstractmethod
     def _merge_chrominance(self, a: Picture, b: Picture, values: Values) -> Pixels:
