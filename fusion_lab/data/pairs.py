@@ -5,16 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusion_lab.data.augmentation import Transform
 from fusion_lab.data.images import IMAGE_SUFFIXES, Picture, read_picture
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Sample
+
+if TYPE_CHECKING:
+    # Cropping loads more than reading needs.
+    from fusion_lab.data.augmentation import Transform
 
 _SHOWN = 5
 
@@ -113,7 +117,7 @@ class PairDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         return self.sample(index, None, 0)
 
-    def sample(self, index: int, augmentation: Transform | None, seed: int) -> Sample:
+    def sample(self, index: int, augmentation: "Transform | None", seed: int) -> Sample:
         """Read one pair as luminance ``(1, H, W)`` in [0, 1], after an augmentation drawn from ``seed``."""
         pair = self.pairs[index]
         a, b = pair.read()
