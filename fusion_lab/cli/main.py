@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 from fusion_lab import __version__
+from fusion_lab.cli.process import prepare
 from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.files import expand_home
 
@@ -56,6 +57,7 @@ def main(argv: list[str] | None = None) -> int:
         The exit code: 0, 1 where a trial failed or data is broken, 2 after a mistake of the user, 75 where a run makes
         room and can go on, 130 after Ctrl-C.
     """
+    prepare()
     argv = sys.argv[1:] if argv is None else argv
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from unicodedata import normalize
 
 import numpy as np
@@ -14,12 +14,15 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from fusion_lab.data.augmentation import Transform
 from fusion_lab.data.images import CONVERTIBLE, IMAGE_SUFFIXES, Picture, range_of_files, read_picture
 from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.files import walk
 from fusion_lab.types import Sample
+
+if TYPE_CHECKING:
+    # Cropping loads more than reading needs.
+    from fusion_lab.data.augmentation import Transform
 
 _SHOWN = 5
 # A 16-bit image that uses less of its range than this is hardly meant so: 12 bits use a sixteenth.
@@ -181,7 +184,7 @@ class PairDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         return self.sample(index, None, 0)
 
-    def sample(self, index: int, augmentation: Transform | None, seed: int) -> Sample:
+    def sample(self, index: int, augmentation: "Transform | None", seed: int) -> Sample:
         """Read one pair as luminance ``(1, H, W)`` in [0, 1], after an augmentation drawn from ``seed``."""
         pair = self.pairs[index]
         a, b = pair.read()

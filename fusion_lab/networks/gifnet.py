@@ -29,7 +29,10 @@ class SharedEncoder(nn.Module):
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Encode ``(B, 1, H, W)`` each to ``(B, 2 + 3 width, H, W)``: the sources and the features of every layer."""
         # The release puts its infrared image first, which is the second source here.
-        return over_rows(self._encode, [torch.cat([source_b, source_a], dim=1)], halo=len(self.layers))
+        sources = torch.cat([source_b, source_a], dim=1)
+        # Everything after follows: with the channels last, CPUs convolve in half the time.
+        sources = sources.contiguous(memory_format=torch.channels_last)
+        return over_rows(self._encode, [sources], halo=len(self.layers))
 
     def _encode(self, features: Tensor) -> Tensor:
         for layer in self.layers:
@@ -102,7 +105,7 @@ class GIFNet(FusionNetwork):
         if dim % num_heads:
             raise ValueError(f"`num_heads` should divide `2 + 3 width` ({dim}). Found `num_heads = {num_heads}`.")
         # Measured with the official width.
-        self.bytes_per_pixel = 9_500 * max(dim, 98) // 98
+        self.bytes_per_pixel = 5_500 * max(dim, 98) // 98
         self.encoder = SharedEncoder(width)
         self.reconstruction = Decoder(dim)
         self.multi_modal = Branch(dim, num_heads, window_size)

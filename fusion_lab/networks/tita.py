@@ -74,7 +74,7 @@ class TITA(FusionNetwork):
             raise ValueError("`dynamic_weights: false` needs `operations`, whose weights it fixes.")
         self.window_size = window_size
         # Measured with the official width; features and attention maps grow with it.
-        self.bytes_per_pixel = 14_500 * max(embed_dim, 60) // 60
+        self.bytes_per_pixel = 1_300 * max(embed_dim, 60) // 60
 
         def self_stage(num_blocks: int) -> SelfStage:
             rates = drop_path_rates(num_blocks, drop_path)
