@@ -17,6 +17,7 @@ from fusion_lab.data.augmentation import Augmentation, CentreCrop, Transform
 from fusion_lab.data.bad_samples import BadSamples
 from fusion_lab.data.mixing import Draw, Equal, MixedBatches, Mixing
 from fusion_lab.data.pairs import PairDataset
+from fusion_lab.data.picture_cache import PictureCache
 from fusion_lab.data.sizes import refuse_small
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Batch, Sample
@@ -108,6 +109,8 @@ class MultiTaskDataModule(LightningDataModule):
             its task instead. Validation, test and prediction always raise, because means over other pairs are other
             numbers; so does what is missing at the start.
         bad_sample_limit: End the run when more training pairs than so many cannot be read, on each rank.
+        cache_gib: The memory in GiB that decoded training pictures may be kept in, for all workers of a rank together;
+            they are decoded each time unless given.
     """
 
     def __init__(
@@ -124,6 +127,7 @@ class MultiTaskDataModule(LightningDataModule):
         mixing: Mixing | None = None,
         on_bad_sample: Literal["raise", "skip"] = "raise",
         bad_sample_limit: int = 10,
+        cache_gib: float = 0.0,
     ) -> None:
         super().__init__()
         for name, number in (("batch_size", batch_size), ("bad_sample_limit", bad_sample_limit)):
@@ -136,6 +140,11 @@ class MultiTaskDataModule(LightningDataModule):
             split: {task: datasets for task, datasets in (tasks or {}).items() if datasets}
             for split, tasks in splits.items()
         }
+        if cache_gib < 0:
+            raise FusionLabError(f"`cache_gib` should be 0 or more. Found `cache_gib = {cache_gib}`.")
+        cache = PictureCache(int(cache_gib * 2**30 / max(1, num_workers)))
+        for dataset in (one for datasets in self.splits["train"].values() for one in datasets):
+            dataset.cache = cache
         # With more processes than pairs to evaluate, some have nothing to do.
         self.allow_zero_length_dataloader_with_multiple_devices = True
         self.batch_size = batch_size

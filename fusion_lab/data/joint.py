@@ -11,9 +11,9 @@ from fusion_lab.data.auxiliary.base import Synthesis
 from fusion_lab.data.bad_samples import BadSamples
 from fusion_lab.data.datamodules import MultiTaskDataModule, TaskDatasets, TaskSamples
 from fusion_lab.data.mixing import Draw
-from fusion_lab.data.pairs import PairDataset
+from fusion_lab.data.pairs import PairDataset, cut
 from fusion_lab.data.repeat import RepeatEachBatch
-from fusion_lab.data.scenes import MAIN_TASK, Scenes, cut, find_companions, read_scene, scene, stack
+from fusion_lab.data.scenes import MAIN_TASK, Scenes, find_companions, read_scene, scene, stack
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Batch
 
@@ -36,8 +36,9 @@ class JointSamples(TaskSamples):
     def read(self, draw: Draw) -> dict[str, Any]:
         """Read one scene: the entries of `Scenes`, of one sample each."""
         number, index, prefix = self.place(draw)
-        pair = self.tasks[draw.task][number].pairs[index]
-        pictures = read_scene(pair, self.companions[number][index])
+        dataset = self.tasks[draw.task][number]
+        pair = dataset.pairs[index]
+        pictures = read_scene(pair, self.companions[number][index], dataset.cache)
         assert self.augmentation is not None
         described = scene(cut(pictures, self.augmentation, draw.seed, pair.name), self.auxiliary, draw.seed, pair)
         return {**described, "name": prefix + pair.name}
@@ -84,6 +85,7 @@ class JointDataModule(MultiTaskDataModule):
         repeat: int = 2,
         on_bad_sample: Literal["raise", "skip"] = "raise",
         bad_sample_limit: int = 10,
+        cache_gib: float = 0.0,
     ) -> None:
         if repeat < 1:
             raise FusionLabError(f"`repeat` should be at least 1. Found `repeat = {repeat}`.")
@@ -100,6 +102,7 @@ class JointDataModule(MultiTaskDataModule):
             seed,
             on_bad_sample=on_bad_sample,
             bad_sample_limit=bad_sample_limit,
+            cache_gib=cache_gib,
         )
         self.auxiliary = auxiliary
         self.repeat = repeat

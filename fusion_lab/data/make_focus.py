@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fusion_lab.data.auxiliary.base import Synthesis
 from fusion_lab.data.images import Picture, write_picture
-from fusion_lab.data.pairs import Pair, PairDataset
-from fusion_lab.data.scenes import Scenes, cut, find_companions, read_scene, scene, stack
+from fusion_lab.data.pairs import Pair, PairDataset, cut
+from fusion_lab.data.scenes import Scenes, find_companions, read_scene, scene, stack
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 
 from fusion_lab.data.images import CONVERTIBLE, IMAGE_SUFFIXES, Picture, range_of_files, read_picture
 from fusion_lab.data.input_range import FULL, InputRange
+from fusion_lab.data.picture_cache import NO_CACHE, PictureCache
 from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.files import walk
 from fusion_lab.types import Sample
@@ -42,13 +43,13 @@ class Pair:
     range_a: InputRange = FULL
     range_b: InputRange = FULL
 
-    def read(self) -> tuple[Picture, Picture]:
-        """Read both sources.
+    def read(self, cache: PictureCache = NO_CACHE) -> tuple[Picture, Picture]:
+        """Read both sources, or take them from where they are kept.
 
         Raises:
             FusionLabError: A file cannot be read, or the sizes differ.
         """
-        a, b = read_source(self.a, self.range_a), read_source(self.b, self.range_b)
+        a, b = (cache.read(read_source, *one) for one in ((self.a, self.range_a), (self.b, self.range_b)))
         if a.size != b.size:
             raise FusionLabError(
                 f"The sources {self.a} ({a.size[1]}x{a.size[0]}) and {self.b} ({b.size[1]}x{b.size[0]}) "
@@ -134,6 +135,7 @@ class PairDataset(Dataset[Sample]):
                 raise FusionLabError(f"`{key}` should be {' or '.join(known)}. Found `{key} = {word}`.")
         self.range_over = range_over
         self.unpaired = unpaired
+        self.cache = NO_CACHE
 
     def prepare(self) -> None:
         """Make the files where they are made rather than found; plain folders need nothing."""
@@ -187,21 +189,28 @@ class PairDataset(Dataset[Sample]):
     def sample(self, index: int, augmentation: "Transform | None", seed: int) -> Sample:
         """Read one pair as luminance ``(1, H, W)`` in [0, 1], after an augmentation drawn from ``seed``."""
         pair = self.pairs[index]
-        a, b = pair.read()
-        images = {"source_a": _to_float(a), "source_b": _to_float(b)}
+        a, b = pair.read(self.cache)
+        pictures = {"source_a": a, "source_b": b}
         if pair.target:
-            images["target"] = _to_float(read_picture(pair.target))
-            if images["target"].shape != images["source_a"].shape:
+            pictures["target"] = self.cache.read(read_picture, pair.target, FULL)
+            if pictures["target"].size != a.size:
                 raise FusionLabError(
                     f"The target {pair.target} and its source {pair.a} differ in size: "
                     "register them to the same size first."
                 )
         if augmentation:
-            images = augmentation(images, seed, pair.name)
-        tensors = {key: torch.from_numpy(np.ascontiguousarray(image))[None] for key, image in images.items()}
+            # Before anything is converted: a crop is a small part of a picture.
+            pictures = cut(pictures, augmentation, seed, pair.name)
+        tensors = {key: torch.from_numpy(_to_float(picture))[None] for key, picture in pictures.items()}
         given = {pair.range_a, pair.range_b} != {FULL}
         ranges = {"range_a": str(pair.range_a), "range_b": str(pair.range_b)} if given else {}
         return Sample(name=pair.name, file_a=str(pair.a), file_b=str(pair.b), **ranges, **tensors)  # type: ignore[typeddict-item]
+
+
+def cut(pictures: dict[str, Picture], transform: "Transform", seed: int, name: str) -> dict[str, Picture]:
+    """Cut, and perhaps flip and turn, all pictures of a scene alike; alpha is dropped."""
+    pixels = transform({role: picture.pixels for role, picture in pictures.items()}, seed, name)
+    return {role: Picture(np.ascontiguousarray(image)) for role, image in pixels.items()}
 
 
 def load_pairs(

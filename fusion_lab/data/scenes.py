@@ -8,11 +8,12 @@ import numpy as np
 from torch import Tensor
 from torch.utils.data import default_collate
 
-from fusion_lab.data.augmentation import Transform
 from fusion_lab.data.auxiliary.base import Synthesis
 from fusion_lab.data.colour import luma, rgb
 from fusion_lab.data.images import Picture, read_picture
+from fusion_lab.data.input_range import FULL
 from fusion_lab.data.pairs import Pair, PairDataset, find_images
+from fusion_lab.data.picture_cache import NO_CACHE, PictureCache
 from fusion_lab.errors import FusionLabError
 from fusion_lab.types import Batch, Sample
 
@@ -72,27 +73,21 @@ def find_companions(dataset: PairDataset, patterns: dict[str, str]) -> list[dict
     return [{role: files[pair.name.lower()] for role, files in found.items()} for pair in dataset.pairs]
 
 
-def read_scene(pair: Pair, companions: dict[str, Path]) -> dict[str, Picture]:
+def read_scene(pair: Pair, companions: dict[str, Path], cache: PictureCache = NO_CACHE) -> dict[str, Picture]:
     """Read ``source_a``, the visible image, ``source_b``, the infrared one, and what stands beside them by its role.
 
     Raises:
         FusionLabError: A file cannot be read, or the sizes differ.
     """
-    visible, infrared = pair.read()
+    visible, infrared = pair.read(cache)
     pictures = {"source_a": visible, "source_b": infrared}
     for role, path in companions.items():
-        pictures[role] = read_picture(path)
+        pictures[role] = cache.read(read_picture, path, FULL)
         if pictures[role].size != visible.size:
             raise FusionLabError(
                 f"The image {path} and its visible image {pair.a} differ in size: bring them to the same size first."
             )
     return pictures
-
-
-def cut(pictures: dict[str, Picture], transform: Transform, seed: int, name: str) -> dict[str, Picture]:
-    """Cut, and perhaps flip and turn, all pictures of a scene alike; alpha is dropped."""
-    pixels = transform({role: picture.pixels for role, picture in pictures.items()}, seed, name)
-    return {role: Picture(np.ascontiguousarray(image)) for role, image in pixels.items()}
 
 
 def scene(pictures: dict[str, Picture], auxiliary: Synthesis | None, seed: int, pair: Pair) -> dict[str, Any]:
