@@ -1,16 +1,19 @@
 """The official releases whose checkpoints are known."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from fusion_lab.networks.checkpoints import (
     from_official_gifnet,
+    from_official_ifcnn,
     from_official_swinfusion,
     from_official_tita,
     is_official_gifnet,
+    is_official_ifcnn,
     is_official_swinfusion,
     is_official_tita,
 )
@@ -25,12 +28,19 @@ class Release:
         fits: Tells whether tensors are named as in the release.
         rename: Gives them the names of our network.
         network: How to build that network, as `FusionNetwork.description`.
+        by_file_name: Arguments that only the name of a file tells, by a word in it.
     """
 
     kind: str
     fits: Callable[[Mapping[str, Tensor]], bool]
     rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     network: dict[str, Any]
+    by_file_name: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+
+    def description(self, file: Path) -> dict[str, Any]:
+        """Return how to build the network of a file."""
+        told = [arguments for word, arguments in self.by_file_name.items() if word in file.stem.upper()]
+        return {**self.network, "init_args": {**self.network["init_args"], **dict(*told[:1])}}
 
 
 OFFICIAL = {
@@ -45,6 +55,13 @@ OFFICIAL = {
         is_official_gifnet,
         from_official_gifnet,
         {"class_path": "fusion_lab.networks.gifnet.GIFNet", "init_args": {}},
+    ),
+    "ifcnn": Release(
+        "official IFCNN checkpoint",
+        is_official_ifcnn,
+        from_official_ifcnn,
+        {"class_path": "fusion_lab.networks.ifcnn.IFCNN", "init_args": {}},
+        {"MEAN": {"join": "mean"}, "SUM": {"join": "sum"}},
     ),
     "swinfusion": Release(
         "official SwinFusion checkpoint",

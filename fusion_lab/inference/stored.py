@@ -149,7 +149,7 @@ def _of_release(path: Path, state: dict[str, Any], release: Release, own: dict[s
     tensors = {name: state[key] for name, key in own.items() if name not in noted}
     origins = {ours: own[name] for name, tensor in tensors.items() for ours in release.rename({name: tensor})}
     dropped = [key for key in state if key not in set(origins.values())]
-    return StoredNetwork(release.kind, release.network, release.rename(tensors), origins, dropped)
+    return StoredNetwork(release.kind, release.description(path), release.rename(tensors), origins, dropped)
 
 
 def _prefixes(state: dict[str, Any]) -> list[str]:

@@ -119,8 +119,8 @@ def from_official_ifcnn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     They were saved before batch normalisation counted its batches.
     """
-    counts = {f"{part}.bn.num_batches_tracked": torch.tensor(0) for part in ("conv2", "conv3")}
-    return {**counts, **state}
+    means = [name for name in state if name.endswith(".bn.running_mean")]
+    return {**state, **{name.replace("running_mean", "num_batches_tracked"): torch.tensor(0) for name in means}}
 
 
 def from_official_gifnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

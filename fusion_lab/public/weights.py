@@ -33,6 +33,21 @@ class PublicWeights:
     release: str
 
 
+def _ifcnn(join: str, checksum: str) -> PublicWeights:
+    return PublicWeights(
+        network="IFCNN",
+        parameters=83_587,
+        terms="none stated",
+        repository=Repository(
+            "uzeful/IFCNN",
+            "1d281720468bb0c317957b6bd26929ae45a9dfb5",
+            ((rf"(?:.*/)?Code/snapshots/IFCNN-{join}\.pth", f"IFCNN-{join}.pth"),),
+        ),
+        sha256=checksum,
+        release="ifcnn",
+    )
+
+
 PUBLIC_WEIGHTS: Mapping[str, PublicWeights] = MappingProxyType(
     {
         "gifnet-official": PublicWeights(
@@ -47,6 +62,9 @@ PUBLIC_WEIGHTS: Mapping[str, PublicWeights] = MappingProxyType(
             sha256="bfc1dfef0d5b386b0c04f172daf8f6af52ba395f26dc3dd5757425fd32eb1038",
             release="gifnet",
         ),
+        "ifcnn-max": _ifcnn("MAX", "6022b44c88a2f0367ba9b08fcdf0d663745d9a966fca0ee1f41867797b6ff53f"),
+        "ifcnn-mean": _ifcnn("MEAN", "fd2ee9361f1d428fc9749e28e8a2c5c5ef6ce6528ab6f5ad8ef5def42e7ffa4b"),
+        "ifcnn-sum": _ifcnn("SUM", "a8c1d293f1bf16a93e6244a4bf8f7a7bd300dc10555c8597ad7ef3320b0410cb"),
     }
 )
 """All of them, by the names that `--weights` takes once they are fetched."""

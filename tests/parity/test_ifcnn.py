@@ -4,8 +4,11 @@ import cv2
 import pytest
 import torch
 
+from fusion_lab.inference.weights import load_network
 from fusion_lab.networks import IFCNN
 from fusion_lab.networks.checkpoints import from_official_ifcnn, is_official_ifcnn
+from fusion_lab.public.manifest import sha256
+from fusion_lab.public.weights import PUBLIC_WEIGHTS
 
 pytestmark = pytest.mark.shared
 
@@ -68,3 +71,13 @@ def test_grey_tasks(official, cases):
     repeated = network(*(one.expand(-1, 3, -1, -1) for one in grey))
     expected = cv2.cvtColor(repeated[0].permute(1, 2, 0).numpy(), cv2.COLOR_RGB2GRAY)
     torch.testing.assert_close(network(*grey)[0, 0], torch.from_numpy(expected), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", JOINS)
+def test_the_file_name_tells_the_join(golden, kind):
+    network = load_network(golden / f"IFCNN-{kind}.pth")
+    assert isinstance(network, IFCNN)
+    assert network.join == JOINS[kind]
+    weights = PUBLIC_WEIGHTS[f"ifcnn-{kind.lower()}"]
+    assert weights.sha256 == sha256(golden / f"IFCNN-{kind}.pth")
+    assert weights.parameters == sum(parameter.numel() for parameter in network.parameters())
