@@ -1,14 +1,21 @@
 import numpy as np
 import pytest
+import yaml
 from PIL import Image
 
 from fusion_lab.cli.main import main
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks import TITA, GIFNet
+from tests.tiny import REPOSITORY
 
 
-@pytest.mark.parametrize(("name", "network"), [(None, TITA), ("tita", TITA), ("gifnet", GIFNet)])
-def test_the_packaged_networks_are_built_as_the_official_ones(name, network):
+def small_tita():
+    config = yaml.safe_load((REPOSITORY / "configs/model/tita_small.yaml").read_text())
+    return TITA(**config["model"]["init_args"]["network"]["init_args"])
+
+
+@pytest.mark.parametrize(("name", "network"), [(None, small_tita), ("tita", small_tita), ("gifnet", GIFNet)])
+def test_the_packaged_networks_are_built_as_configured(name, network):
     found = load_network(name)
     assert found.description == network().description
     assert not found.training
