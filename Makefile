@@ -5,7 +5,7 @@ CONSTRAINTS := constraints.txt
 # Test files run side by side, each on one core.
 WORKERS ?= 2
 
-.PHONY: setup demo test lint gpu-check clean
+.PHONY: setup demo test lint bench gpu-check clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -21,6 +21,10 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+# BENCH="--rounds 1 --rows fuse-tita" for less, --long for more.
+bench: setup
+	$(BIN)/python benchmarks/speed.py $(BENCH)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -74,7 +74,8 @@ class GIFNet(FusionNetwork):
     encoder's features in training only. Which branch is the main one is an argument: in training they take turns,
     inference feeds one pair to both. Nothing here freezes anything.
 
-    The normalisation of the branches looks at whole images: fused in tiles, an image comes out a little different.
+    The normalisation of the branches looks at whole images. Tiles share its statistics (`image_moments`), for which
+    they are worked through three times more, each time a little further.
 
     Args:
         width: Features of each layer of the encoder.

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from fusion_lab import networks
 from fusion_lab.networks import TITA
 from fusion_lab.networks.attention import IPA, PA
 from fusion_lab.networks.layers.strips import in_strips, over_rows, over_windows
@@ -128,3 +129,19 @@ def test_rows_with_a_halo(height, pixels, halo, padding):
     with in_strips(pixels):
         actual = over_rows(convolution, [x], halo)
     torch.testing.assert_close(actual, convolution(x), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["TITA", "GIFNet"])
+def test_whole_networks_compile_without_a_break_and_run_on_meta(name):
+    """Also inside strips, which compiled code leaves alone, and without gradients, as in FAMO's second pass."""
+    single = {"num_extraction_blocks": 1, "num_interaction_blocks": 2, "num_reconstruction_blocks": 1}
+    arguments = {**SMALL[name], **(single if name == "TITA" else {})}
+    with torch.device("meta"):
+        meta = getattr(networks, name)(**arguments)
+    a, b = sources(1, 16, 24)
+    meta(a.to("meta"), b.to("meta")).sum().backward()
+    network = getattr(networks, name)(**arguments).eval()  # noqa: F811
+    with torch.no_grad(), in_strips(64):
+        compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+        torch.testing.assert_close(compiled(a, b), network(a, b), rtol=0, atol=1e-6)
+        assert meta.eval()(a.to("meta"), b.to("meta")).shape == a.shape

@@ -28,4 +28,4 @@ class DropPath(nn.Module):
 
 def drop_path_rates(num_blocks: int, last: float) -> list[float]:
     """Let stochastic depth grow linearly from 0 to ``last``."""
-    return torch.linspace(0, last, num_blocks, dtype=torch.float64).tolist()
+    return [last * i / max(num_blocks - 1, 1) for i in range(num_blocks)]

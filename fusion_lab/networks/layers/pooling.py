@@ -13,19 +13,24 @@ _shared: ContextVar["SharedMeans | None"] = ContextVar("shared", default=None)
 
 def image_mean(x: Tensor) -> Tensor:
     """Give the mean of each channel of ``(B, C, H, W)`` over the image, ``(B, C)``."""
-    shared = _shared.get()
+    shared = _current()
     return x.mean(dim=(-2, -1)) if shared is None else shared.mean(x)
 
 
 def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Give the mean and the variance of each of ``(B, C, H, W)`` over channels and image, ``(B, 1, 1, 1)`` each."""
-    shared = _shared.get()
+    shared = _current()
     if shared is None:
         variance, mean = torch.var_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
         return mean, variance
     both = shared.mean(torch.stack([x.mean(dim=1), x.square().mean(dim=1)], dim=1))[..., None, None]
     mean, square = both.split(1, dim=1)
     return mean, square - mean.square()
+
+
+def _current() -> "SharedMeans | None":
+    # Compiled code cannot read the context; it is for training, which has no tiles.
+    return None if torch.compiler.is_compiling() else _shared.get()
 
 
 class UnknownMeanError(Exception):

@@ -46,8 +46,11 @@ def in_strips(pixels: int | None = None) -> Iterator[None]:
 
 
 def _part_pixels(x: Tensor) -> int | None:
+    # Compiled code cannot read the context, and plans its own memory.
+    if torch.is_grad_enabled() or torch.compiler.is_compiling():
+        return None
     pixels = _pixels.get()
-    if pixels is None or torch.is_grad_enabled():
+    if pixels is None:
         return None
     return max(1, (pixels or PART.get(x.device.type, _PART_ELSEWHERE)) // len(x))
 
