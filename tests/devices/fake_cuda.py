@@ -30,7 +30,7 @@ class _Indexing(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-class _Answers(TorchDispatchMode):
+class Answers(TorchDispatchMode):
     """Answers where the host asks the device for a number, or for as many as there are."""
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -69,10 +69,10 @@ def _index(tensor, key):
 @contextmanager
 def fake_cuda(autocast=None):
     """Run without gradients on fake tensors, under autocast to ``autocast`` if given."""
-    _clear_caches()
+    clear_caches()
     before = torch.is_autocast_enabled("cuda"), torch.get_autocast_dtype("cuda")
     try:
-        with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad(), _Indexing(), _Answers():
+        with FakeTensorMode(allow_non_fake_inputs=False), torch.no_grad(), _Indexing(), Answers():
             if autocast is not None:
                 torch.set_autocast_enabled("cuda", True)
                 torch.set_autocast_dtype("cuda", autocast)
@@ -82,10 +82,10 @@ def fake_cuda(autocast=None):
         torch.set_autocast_dtype("cuda", before[1])
         torch.clear_autocast_cache()
         # What was made here is fake.
-        _clear_caches()
+        clear_caches()
 
 
-def _clear_caches():
+def clear_caches():
     for name, module in list(sys.modules.items()):
         if name.startswith("fusion_lab"):
             for value in vars(module).values():
