@@ -195,8 +195,12 @@ def test_half_precision_gives_nearly_the_same_gradients(dtype):
         with torch.autocast("cpu", dtype, enabled=enabled):
             out = attention(x, y)
         assert out.dtype == (dtype if enabled else torch.float32)
-        out.float().square().sum().backward()
+        loss = out.float().square().sum()
+        loss.backward(retain_graph=True)
         gradients.append([p.grad.clone() for p in attention.parameters()])
+        with torch.autocast("cpu", dtype):
+            again = torch.autograd.grad(loss, list(attention.parameters()))
+        torch.testing.assert_close(list(again), gradients[-1], rtol=0.05, atol=0.05)
     for exact, half in zip(*gradients, strict=True):
         assert half.dtype == torch.float32
         assert (half - exact).norm() <= 0.03 * exact.norm() + 1e-3

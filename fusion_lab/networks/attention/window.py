@@ -1,6 +1,7 @@
 """Multi-head attention inside windows, of one map on itself or on another."""
 
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -132,11 +133,12 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def forward(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, rows: int) -> Tensor:
-        parts = [
-            values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
-            for part, last in _parts(queries, rows)
-        ]
-        return torch.cat(parts)
+        with _as_given(queries):
+            parts = [
+                values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
+                for part, last in _parts(queries, rows)
+            ]
+            return torch.cat(parts)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
@@ -145,6 +147,11 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
+        with _as_given(grad):
+            return _Attention._backward(ctx, grad)
+
+    @staticmethod
+    def _backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None, None]:
         queries, keys, values, bias, masks = ctx.saved_tensors
         scale = queries.shape[-2] ** -0.5
         results = []
@@ -158,6 +165,12 @@ class _Attention(torch.autograd.Function):
         *of_inputs, of_biases = zip(*results, strict=True)
         of_queries, of_keys, of_values = (torch.cat(each) for each in of_inputs)
         return of_queries, of_keys, of_values, torch.stack(of_biases).sum(0).to(bias.dtype), None, None
+
+
+def _as_given(x: Tensor) -> AbstractContextManager[Any]:
+    """Compute in the types of what is given: autocast, which may be on in the backward pass alone, mixes others in."""
+    kind = x.device.type
+    return torch.autocast(kind, enabled=False) if torch.amp.is_autocast_available(kind) else nullcontext()
 
 
 def _parts(queries: Tensor, rows: int) -> Iterator[tuple[slice, int]]:
@@ -176,5 +189,4 @@ def _probabilities(queries: Tensor, keys: Tensor, bias: Tensor, masks: Tensor | 
         logits[:, -1] += row
         logits[last::rows, :-1] += column
         logits[last::rows, -1] += both - row
-    # The type given: autocast would make it float32, of twice the size.
-    return logits.softmax(dim=-1, dtype=logits.dtype)
+    return logits.softmax(dim=-1)

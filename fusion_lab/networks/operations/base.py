@@ -23,7 +23,10 @@ class Operation(nn.Module, ABC):
     """What tables and pictures call the branch; the name of the class unless given."""
 
     halo: ClassVar[int | None] = None
-    """How many pixels around a pixel its result depends on; None for any number: the branch then gets whole maps."""
+    """How many pixels around a pixel its result depends on; None for any number: the branch then gets whole maps.
+
+    Each subclass says it anew.
+    """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
