@@ -4,19 +4,19 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 
 import torch
-from lightning import Callback, LightningModule
+from lightning import Callback
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
 from torchmetrics import MetricCollection
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses import LossTerm, Objective
-from fusion_lab.metrics.base import FusionMetric, quantise
+from fusion_lab.metrics.base import FusionMetric
 from fusion_lab.modules.accumulation import Gradients, TaskGradients, task_gradient
 from fusion_lab.modules.bad_losses import refuse_batch
-from fusion_lab.modules.schedules import ScheduleFactory, schedule_config, see_validation
+from fusion_lab.modules.evaluation import EvaluatedModule, total
+from fusion_lab.modules.schedules import ScheduleFactory, schedule_config
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
@@ -46,7 +46,7 @@ class UpdatesWeighting(Callback):
     """Marks a callback that calls `LossWeighting.update` after each optimizer step."""
 
 
-class FusionModule(LightningModule):
+class FusionModule(EvaluatedModule):
     """A fusion network, an objective for each task, and how the tasks are weighed against each other.
 
     Args:
@@ -323,78 +323,6 @@ class FusionModule(LightningModule):
         means = mean_over_ranks(torch.stack([loss.detach() for loss in losses.values()]))
         return {task: mean + (loss - loss.detach()) for mean, (task, loss) in zip(means, losses.items(), strict=True)}
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget the pairs of the last time."""
-        self._start_evaluation()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Take in the losses and scores of whole pairs; gives their fused luminance for callbacks."""
-        return self._evaluate(batch)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the mean losses and scores."""
-        self._log_evaluation("val")
-        see_validation(self.trainer)
-
-    def on_test_epoch_start(self) -> None:
-        """Forget the pairs of the last time."""
-        self._start_evaluation()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Take in the losses and scores of whole pairs; gives their fused luminance for callbacks."""
-        return self._evaluate(batch)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the mean losses and scores."""
-        self._log_evaluation("test")
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Give the fused luminance of each task, ``(B, 1, H, W)`` in [0, 1]."""
-        return {task: self._fuse_whole(sample).clamp(0, 1) for task, sample in batch.items()}
-
-    def _fuse_whole(self, sample: Sample) -> Tensor:
-        """Fuse one whole pair of any size just as `fusion_lab.fuse` does."""
-        return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
-
-    def _start_evaluation(self) -> None:
-        # For each task: the pairs, those that have a loss, and the sum of their losses.
-        self._evaluated = torch.zeros(len(self.metrics), 3, dtype=torch.float64, device=self.device)
-        for metrics in self.metrics.values():
-            cast(MetricCollection, metrics).reset()
-
-    def _evaluate(self, batch: Batch) -> dict[str, Tensor]:
-        outputs = {}
-        for task, sample in batch.items():
-            a, b = sample["source_a"], sample["source_b"]
-            fused = self._fuse_whole(sample)
-            outputs[task] = fused.detach().clamp(0, 1)
-            sums = self._evaluated[list(self.metrics).index(task)]
-            sums[0] += len(a)
-            if self._has_loss(task, sample):
-                sums[1] += len(a)
-                sums[2] += total(self._terms(task, fused, sample)) * len(a)
-            cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
-        return outputs
-
-    def _has_loss(self, task: str, sample: Sample) -> bool:
-        """Tell whether a pair can be compared with what its objective asks for."""
-        if task not in self.objectives:
-            return False
-        return "target" in sample or not cast(Objective, self.objectives[task]).needs_target
-
-    def _log_evaluation(self, stage: str) -> None:
-        """Log the means over all ranks, in one order on each, whichever tasks a rank has seen pairs of."""
-        sums = cast(Tensor, self.trainer.strategy.reduce(self._evaluated, reduce_op="sum"))
-        counts = dict(zip(self.metrics, sums[:, 0], strict=True))
-        seen = [task for task, count in counts.items() if count > 0]
-        for task in seen:
-            scores = cast(MetricCollection, self.metrics[task]).compute()
-            self.log_dict({f"{stage}/{task}/{label}": score for label, score in scores.items()}, sync_dist=True)
-        if means := {task: loss / n for task, (_, n, loss) in zip(self.metrics, sums, strict=True) if n > 0}:
-            for task, mean in means.items():
-                self.log(f"{stage}/{task}/loss", mean, sync_dist=True)
-            self.log(f"{stage}/loss", total(means), sync_dist=True, prog_bar=True)
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the weighting from the checkpoint only to train on: evaluation may go with any other."""
         if self._trainer is None or self._trainer.state.fn != "fit":
@@ -405,8 +333,3 @@ class FusionModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Add how the network was built, so that the checkpoint alone is enough to fuse with."""
         checkpoint["network"] = self.network.description
-
-
-def total(terms: dict[str, Tensor]) -> Tensor:
-    """Sum loss terms, each a scalar."""
-    return torch.stack(list(terms.values())).sum()

@@ -37,7 +37,7 @@ def command(folder):
         + "  - {class_path: fusion_lab.callbacks.RepeatableNoise}\n"
         + "  - {class_path: fusion_lab.callbacks.MeasureAgain}\n"
         + "  - class_path: fusion_lab.callbacks.MovingAverage\n"
-        + "    init_args: {decay: 0.9, use_buffers: false}\n"
+        + "    init_args: {decay: 0.9}\n"
         + "  - class_path: fusion_lab.callbacks.StopBetweenBatches\n"
         + "    init_args: {folder: '${exp.output}/${exp.name}/checkpoints'}\n"
         + "  - class_path: fusion_lab.callbacks.Checkpoints\n"
