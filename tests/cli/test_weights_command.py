@@ -80,7 +80,7 @@ def test_convert_only_what_is_asked_for(network, tmp_path):
         ("tita.pth", "gifnet", "asked for: official TITA checkpoint, not official GIFNet checkpoint"),
         ("tita.pth", "swinfusion", "not official SwinFusion checkpoint"),
         ("ours.safetensors", "tita", "weights of fusion_lab, not official TITA checkpoint"),
-        ("ours.safetensors", "resnet", "no release 'resnet': choose one of tita, gifnet, swinfusion"),
+        ("ours.safetensors", "resnet", "no release 'resnet': choose one of tita, gifnet, ifcnn, swinfusion"),
         # The kind is right: what is told then is the next mistake.
         ("tita.pth", "tita", "missing"),
     ):
