@@ -48,7 +48,9 @@ def gaussian_window(
     """
     # A tensor made in inference mode could not be used in training later.
     with torch.inference_mode(False):
-        taps = torch.tensor([math.exp(-((i - size // 2) ** 2) / (2 * sigma**2)) for i in range(size)])
+        taps = torch.tensor(
+            [math.exp(-((i - size // 2) ** 2) / (2 * sigma**2)) for i in range(size)], dtype=torch.float32, device="cpu"
+        )
         taps = taps / taps.sum()
         return torch.outer(taps, taps).to(device, dtype)
 

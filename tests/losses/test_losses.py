@@ -163,3 +163,14 @@ def test_multi_scale_structure_needs_five_scales():
     (small,) = images(1, height=15)
     with pytest.raises(FusionLabError, match="16 pixels or more a side, but was given 32x15"):
         MultiScaleStructure()(small, {"target": small})
+
+
+def test_gaussian_window_is_the_releases_one_whatever_the_default_type():
+    gaussian_window.cache_clear()
+    plain = gaussian_window(11, 1.5, dtype=torch.float64)
+    gaussian_window.cache_clear()
+    torch.set_default_dtype(torch.float64)  # As Lightning does for `precision: 64-true`.
+    try:
+        assert torch.equal(gaussian_window(11, 1.5, dtype=torch.float64), plain)
+    finally:
+        torch.set_default_dtype(torch.float32)
