@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from fusion_lab.networks.attention.ipa import IPA
@@ -26,7 +27,8 @@ class TITA(FusionNetwork):
 
     Shallow convolutions and a LayerNorm that both sources share, self-attention of its own for each source,
     inter-domain blocks with IPA, OAF, self-attention and convolutions back to an image. Sides that are no multiples of
-    the window are mirrored up and cropped back. The output has no activation and no skip from the sources.
+    the window are mirrored up and cropped back. The output has no activation, and no skip from the sources without
+    ``blend``.
 
     1,378,435 parameters. The official checkpoints hold 8,430 more that their code never uses, which makes the
     1.39 M of the paper.
@@ -45,6 +47,9 @@ class TITA(FusionNetwork):
             official IeSF) or ``intra`` (each to itself, IrSF); ``intra, intra, inter, inter`` is SwinFusion's SF.
         operations: The operation branches of OAF; none for SwinFusion's convolution in place of OAF.
         dynamic_weights: Let OAF weigh its branches by the sources; otherwise all count the same.
+        blend: Let the output be a weighting of the sources, pixel by pixel, and a correction of it: between A and B by
+            a sigmoid, plus what the head adds. Not in the paper: it begins at the average of the sources where the
+            official head has to learn to copy them, and a short training gets further.
         recompute: Compute the activations inside the blocks again in the backward pass instead of keeping them:
             about half the memory for about a third more time, and the same gradients.
     """
@@ -65,6 +70,7 @@ class TITA(FusionNetwork):
         arrangement: Sequence[Domain] = ("inter",),
         operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication),
         dynamic_weights: bool = True,
+        blend: bool = False,
         recompute: bool = False,
     ) -> None:
         super().__init__()
@@ -73,6 +79,7 @@ class TITA(FusionNetwork):
         if not (operations or dynamic_weights):
             raise ValueError("`dynamic_weights: false` needs `operations`, whose weights it fixes.")
         self.window_size = window_size
+        self.blend = blend
         # Measured with the official width; features and attention maps grow with it.
         self.bytes_per_pixel = 1_300 * max(embed_dim, 60) // 60
 
@@ -110,7 +117,7 @@ class TITA(FusionNetwork):
             nn.LeakyReLU(0.2),
             nn.Conv2d(half, quarter, 3, padding=1),
             nn.LeakyReLU(0.2),
-            nn.Conv2d(quarter, 1, 3, padding=1),
+            nn.Conv2d(quarter, 2 if blend else 1, 3, padding=1),
         )
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
@@ -122,7 +129,11 @@ class TITA(FusionNetwork):
         fused = self.adaptation(x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2))
         del x, y
         fused = self.reconstruction(normalise(self.embed_norm, fused.permute(0, 2, 3, 1)))
-        return over_rows(self.head, [fused.permute(0, 3, 1, 2)], halo=3)[..., :height, :width]
+        image = over_rows(self.head, [fused.permute(0, 3, 1, 2)], halo=3)[..., :height, :width]
+        if not self.blend:
+            return image
+        share, correction = image.split(1, dim=1)
+        return torch.lerp(source_a, source_b, share.sigmoid().to(source_a.dtype)) + correction
 
     def parts(self) -> dict[str, nn.Module]:
         """Name the stages of the paper's figure: the shallow layers belong to the extraction, the head to the last."""
