@@ -5,7 +5,7 @@ CONSTRAINTS := constraints.txt
 # Test files run side by side, each on one core.
 WORKERS ?= 2
 
-.PHONY: setup demo test lint bench gpu-check clean
+.PHONY: setup demo test lint bench results gpu-check clean
 .DELETE_ON_ERROR:
 
 setup: .venv/ready
@@ -25,6 +25,10 @@ test: setup
 # BENCH="--rounds 1 --rows fuse-tita" for less, --long for more.
 bench: setup
 	$(BIN)/python benchmarks/speed.py $(BENCH)
+
+# RESULTS="--data DIR --official FILE --ifcnn FILE ..." names the data and the official weights.
+results: setup
+	$(BIN)/python benchmarks/results.py $(RESULTS)
 
 lint: setup
 	$(BIN)/ruff check .
