@@ -6,6 +6,7 @@ Shapes: B batch, C channels, H height, W width for maps ``(B, C, H, W)``; N toke
 ``pan`` (pansharpening).
 """
 
+from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from torch import Tensor
@@ -34,3 +35,25 @@ class Sample(TypedDict):
 
 Batch = dict[str, Sample]
 """One sample batch for each task: ``{"ivf": Sample, "mff": Sample, ...}``."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one network costs for one pair of images.
+
+    Attributes:
+        parameters: How many numbers it learnt.
+        flop: Floating-point operations of its products and convolutions, a multiplication and an addition being two.
+        other_flop: One operation for each value that an element-wise operation or a reduction makes or reads, which
+            papers leave out; networks without products have these alone.
+        seconds: Median wall time of a forward pass over the rounds.
+        seconds_of_rounds: The time of each round, in the order in which all networks took turns.
+        memory: Peak of the memory in bytes that the pass took beside weights and sources.
+    """
+
+    parameters: int
+    flop: int
+    other_flop: int
+    seconds: float
+    memory: int
+    seconds_of_rounds: list[float] = field(repr=False)

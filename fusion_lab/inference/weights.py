@@ -72,14 +72,30 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     return network.eval().requires_grad_(False).to(place)
 
 
-def _unlearnt(name: str) -> FusionNetwork | None:
+def find_network(name: Path | str, device: str | torch.device = "cpu") -> FusionNetwork:
+    """Load a network as `load_network` does, or build one that has learnt nothing, to count and to time it.
+
+    Args:
+        name: What `load_network` takes, or the class path of any network, such as ``fusion_lab.networks.TITA``.
+        device: Where it shall run.
+    """
+    network = _of_class_path(str(name))
+    return load_network(name, device) if network is None else network.eval().to(find_device(device))
+
+
+def _of_class_path(name: str) -> FusionNetwork | None:
     """Build the network that a class path names; a file of the same name goes before it."""
     parts = name.split(".")
     found = None if len(parts) == 1 or not all(map(str.isidentifier, parts)) or exists(Path(name)) else _find(name)
     if not (isinstance(found, type) and issubclass(found, FusionNetwork)):
         return None
-    network = build_network({"class_path": name})
-    if network.state_dict():
+    return build_network({"class_path": name})
+
+
+def _unlearnt(name: str) -> FusionNetwork | None:
+    """Build the network without parameters that a class path names."""
+    network = _of_class_path(name)
+    if network is not None and network.state_dict():
         raise FusionLabError(f"The network {name} has to learn before it can be used: name a file of its weights.")
     return network
 
