@@ -21,11 +21,12 @@ MAY_IMPORT = {
     "public": GROUND,
     **dict.fromkeys(PARTS, GROUND),
     "data": GROUND | {"public"},
-    "inference": GROUND | {"networks", "data", "public"},
+    "registration": GROUND | {"data"},
+    "inference": GROUND | {"networks", "data", "public", "registration"},
     "modules": GROUND | PARTS | {"inference"},
     "callbacks": GROUND | PARTS | {"inference", "modules", "public", "reporting"},
     "reporting": GROUND | {"metrics"},
-    "cli": GROUND | PARTS | {"public", "modules", "callbacks", "inference", "reporting"},
+    "cli": GROUND | PARTS | {"public", "modules", "callbacks", "inference", "registration", "reporting"},
 }
 KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "data/datamodules.py")
 LINES = 350

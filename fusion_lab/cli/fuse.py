@@ -24,7 +24,12 @@ _SHOWN = 10
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code, 1 where a pair could not be fused."""
     args = parse(_parser(), argv)
-    done = fuse(args.a, args.b, args, args.range_a, args.range_b, args.unpaired, args.colours)
+    done = fuse(args.a, args.b, args, args.range_a, args.range_b, args.unpaired, args.colours, args.align)
+    for path, found in done.alignments.items():
+        if found.trusted:
+            print(f"{path}: B moved by {found.shift:.1f} pixels")
+        else:
+            print(f"Not aligned, fused as it lies: {path}: {', '.join(found.doubts)}.", file=sys.stderr)
     return tell(done, "Fused", "pair", args.output)
 
 
@@ -42,6 +47,12 @@ def _parser() -> ArgumentParser:
         default="both",
         help="whose colours the results have; infrared in false colours has some that nobody wants",
     )
+    parser.add_argument(
+        "--align",
+        type=Literal["translation", "affine", "homography"] | None,
+        metavar="MODEL",
+        help="first move B onto A: by a translation, an affine map or a homography",
+    )
     add_network_options(parser)
     return parser
 
@@ -54,6 +65,7 @@ def fuse(
     range_b: str,
     unpaired: Literal["raise", "leave_out"] = "raise",
     colours: Literal["a", "b", "both", "grey"] = "both",
+    align: Literal["translation", "affine", "homography"] | None = None,
 ) -> "FusedFiles":
     """Fuse what the shared options say."""
     from fusion_lab.data.input_range import InputRange
@@ -79,6 +91,7 @@ def fuse(
         range_over=args.range_over,
         unpaired=unpaired,
         overwrite=args.overwrite,
+        align=align,
     )
 
 

@@ -23,6 +23,7 @@ COMMANDS = {
     "submit": "train on a cluster, one process for each GPU, through Slurm or on this machine",
     "sweep": "run a sweep file of W&B without a server, and compare its runs in one table",
     "fuse": "fuse two images, or two folders of images paired by name",
+    "align": "bring images onto the grid of others of the same scene",
     "enhance": "bring out the details of an image, or of a folder of images",
     "evaluate": "score fused images by the metrics of a published table, or by any others",
     "compare": "score several methods and compare them in the table of a paper",

@@ -11,12 +11,14 @@ from rich.progress import track
 
 from fusion_lab.data.images import WRITABLE_SUFFIXES, Picture, check_image_suffix, write_picture
 from fusion_lab.data.input_range import FULL, InputRange
-from fusion_lab.data.pairs import Pair, PairDataset
+from fusion_lab.data.pairs import Pair, PairDataset, read_source
 from fusion_lab.data.rasters import TIFF_SUFFIXES, Raster, check_raster_suffix, holds_bands, read_raster, write_raster
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
 from fusion_lab.inference.fused_record import FusedRecord
 from fusion_lab.inference.fuser import Fuser
+from fusion_lab.registration import Alignment, align_pictures
+from fusion_lab.registration.alignment import Model
 
 _PATTERN = "{name}"
 
@@ -29,11 +31,14 @@ class FusedFiles:
         written: The results that were written now, in order.
         kept: Those that had been written before, of the same files in the same way.
         failed: What is wrong with the pairs that could not be fused, a sentence by the result that they lack.
+        alignments: How the pairs were found to lie that were aligned before they were fused, by the result; those that
+            cannot be trusted changed nothing.
     """
 
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
     failed: dict[Path, str] = field(default_factory=dict)
+    alignments: dict[Path, Alignment] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -43,11 +48,16 @@ class _Job:
     pair: Pair
     target: Path
     by_band: bool
+    align: Model | None = None
 
     def check(self, sources: set[Path]) -> None:
         check_image_suffix(self.target)
         if self.by_band:
             check_raster_suffix(self.target)
+            if self.align:
+                raise FusionLabError(
+                    f"{self.pair.a} and {self.pair.b} are fused band by band, which cannot be aligned: leave it out."
+                )
             if self.pair.range_a != FULL or self.pair.range_b != FULL:
                 raise FusionLabError(
                     f"{self.pair.a} and {self.pair.b} are fused band by band, where an input range has no meaning: "
@@ -56,12 +66,12 @@ class _Job:
         if self.target.resolve() in sources:
             raise FusionLabError(f"The result {self.target} would replace a source: choose another output.")
 
-    def fuse(self, fuser: Fuser) -> Picture | Raster:
+    def fuse(self, fuser: Fuser, alignments: dict[Path, Alignment]) -> Picture | Raster:
         if self.by_band:
             rasters = read_raster(self.pair.a), read_raster(self.pair.b)
             with self._named():
                 return fuser.fuse_bands(*rasters)
-        pictures = self._pictures()
+        pictures = self._pictures() if self.align is None else self._aligned(self.align, alignments)
         with self._named():
             return fuser(*pictures)
 
@@ -79,6 +89,16 @@ class _Job:
             if {self.pair.a.suffix.lower(), self.pair.b.suffix.lower()} <= TIFF_SUFFIXES:
                 raise FusionLabError(f"{error} If these are spectral bands, fuse them with --bands.") from None
             raise
+
+    def _aligned(self, model: Model, alignments: dict[Path, Alignment]) -> tuple[Picture, Picture]:
+        """Read both sources and bring the second onto the grid of the first, where that can be trusted."""
+        a, b = read_source(self.pair.a, self.pair.range_a), read_source(self.pair.b, self.pair.range_b)
+        with self._named():
+            moved, found = align_pictures(a, b, model)
+            if moved.size != a.size:
+                raise FusionLabError(f"they differ in size and cannot be aligned: {', '.join(found.doubts)}.")
+        alignments[self.target] = found
+        return a, moved
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -104,6 +124,7 @@ def fuse_files(
     range_over: Literal["image", "dataset"] = "image",
     unpaired: Literal["raise", "leave_out"] = "raise",
     overwrite: bool = False,
+    align: Model | None = None,
 ) -> FusedFiles:
     """Fuse two image files, or all pairs of two folders or of two patterns, as `PairDataset` finds them.
 
@@ -127,6 +148,8 @@ def fuse_files(
         range_over: Whether ``minmax`` and percentiles are those of each ``image`` or of all, the ``dataset``.
         unpaired: What is done about images without a partner: ``raise``, or ``leave_out``.
         overwrite: Fuse anew what is done.
+        align: Bring each second source onto the grid of the first before, by a warp of this model (`find_alignment`),
+            where that can be trusted. Sources of other sizes have to be aligned.
 
     Raises:
         FusionLabError: An input is missing, names do not pair, a result cannot be written or would replace a source; or
@@ -134,7 +157,7 @@ def fuse_files(
     """
     several = _are_several(a, b)
     pairs = _pairs(a, b, out, several, (range_a, range_b, range_over), unpaired)
-    jobs = list(_jobs(pairs, a, out, suffix, bands, several))
+    jobs = list(_jobs(pairs, a, out, suffix, bands, several, align))
     sources = {path.resolve() for job in jobs for path in (job.pair.a, job.pair.b)}
     for job in jobs:
         job.check(sources)
@@ -145,9 +168,11 @@ def fuse_files(
         )
     make_folder(out if several else jobs[0].target.parent)
     if not several:
-        jobs[0].write(jobs[0].fuse(fuser))
-        return FusedFiles([jobs[0].target])
-    return _fuse_all(jobs, fuser, FusedRecord(out, fuser, {"bands": bands}), overwrite, progress)
+        done = FusedFiles([jobs[0].target])
+        jobs[0].write(jobs[0].fuse(fuser, done.alignments))
+        return done
+    options = {"bands": bands} | ({"align": align} if align else {})
+    return _fuse_all(jobs, fuser, FusedRecord(out, fuser, options), overwrite, progress)
 
 
 def _fuse_all(jobs: list[_Job], fuser: Fuser, record: FusedRecord, overwrite: bool, progress: bool) -> FusedFiles:
@@ -158,7 +183,7 @@ def _fuse_all(jobs: list[_Job], fuser: Fuser, record: FusedRecord, overwrite: bo
                 done.kept.append(job.target)
                 continue
             try:
-                result = job.fuse(fuser)
+                result = job.fuse(fuser, done.alignments)
             except FusionLabError as error:
                 done.failed[job.target] = str(error)
                 continue
@@ -170,14 +195,16 @@ def _fuse_all(jobs: list[_Job], fuser: Fuser, record: FusedRecord, overwrite: bo
     return done
 
 
-def _jobs(pairs: list[Pair], a: Path, out: Path, suffix: str | None, bands: bool, several: bool) -> Iterator[_Job]:
+def _jobs(
+    pairs: list[Pair], a: Path, out: Path, suffix: str | None, bands: bool, several: bool, align: Model | None
+) -> Iterator[_Job]:
     """Say what to fuse, and where to write it."""
     by_pattern = several and _PATTERN in str(a)
     for pair in pairs:
         by_band = bands or holds_bands(pair.a) or holds_bands(pair.b)
         ending = f".{suffix.lstrip('.')}" if suffix else ".tif" if by_band else ".png"
         stem = pair.name if by_pattern else pair.a.stem
-        yield _Job(pair, out / f"{stem}{ending}" if several or out.is_dir() else out, by_band)
+        yield _Job(pair, out / f"{stem}{ending}" if several or out.is_dir() else out, by_band, align)
 
 
 def _are_several(a: Path, b: Path) -> bool:

@@ -1,0 +1,52 @@
+"""``fusion-lab align``: bring images onto the grid of others that show the same scene."""
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from jsonargparse import ArgumentParser
+
+from fusion_lab.cli.arguments import parse
+
+HELP = "bring images onto the grid of others of the same scene"
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; returns the exit code, 1 where a pair could not be aligned."""
+    args = parse(_parser(), argv)
+    from fusion_lab.registration.files import FOUND, align_files
+
+    done = align_files(args.a, args.b, args.output, args.model, args.unpaired, progress=True)
+    for name, found in done.found.items():
+        if found.trusted:
+            print(f"{name}: moved by {found.shift:.1f} pixels, edges agree by {found.similarity:.2f}")
+    number = len(done.found.keys() | done.failed.keys())
+    print(f"Aligned {len(done.written)} of {number} pairs into {args.output}; what was found is in {FOUND} there.")
+    for reason in done.failed.values():
+        print(f"Not aligned: {reason}", file=sys.stderr)
+    return 1 if done.failed else 0
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(
+        prog="fusion-lab align",
+        description=f"{HELP.capitalize()}. What cannot be trusted is told and not written.",
+        exit_on_error=False,
+        allow_abbrev=False,
+    )
+    parser.add_argument("a", type=Path, metavar="A", help="what stays: an image, a folder, or a pattern with {name}")
+    parser.add_argument("b", type=Path, metavar="B", help="what moves, of the same kind")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the moved images")
+    parser.add_argument(
+        "--model",
+        type=Literal["translation", "affine", "homography"],
+        default="homography",
+        help="warps that are looked for",
+    )
+    parser.add_argument(
+        "--unpaired",
+        type=Literal["raise", "leave_out"],
+        default="raise",
+        help="what is done about images without a partner: raise (a mistake), or leave_out",
+    )
+    return parser
