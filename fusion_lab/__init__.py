@@ -9,11 +9,14 @@ if TYPE_CHECKING:
     from fusion_lab.data.pairs import load_pairs
     from fusion_lab.inference.fuser import fuse
     from fusion_lab.inference.weights import load_network
+    from fusion_lab.runs.run import Result, Run
 
 __version__ = "0.1.0"
-__all__ = ["FusionLabError", "fuse", "load_network", "load_pairs"]
+__all__ = ["FusionLabError", "Result", "Run", "fuse", "load_network", "load_pairs"]
 
 _HOMES = {
+    "Result": "fusion_lab.runs.run",
+    "Run": "fusion_lab.runs.run",
     "fuse": "fusion_lab.inference.fuser",
     "load_network": "fusion_lab.inference.weights",
     "load_pairs": "fusion_lab.data.pairs",
@@ -21,7 +24,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public function at its first use: ``import fusion_lab`` alone stays light."""
+    """Import a public name at its first use: ``import fusion_lab`` alone stays light."""
     if name not in _HOMES:
         raise AttributeError(f"module 'fusion_lab' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

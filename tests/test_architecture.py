@@ -26,9 +26,10 @@ MAY_IMPORT = {
     "modules": GROUND | PARTS | {"inference"},
     "callbacks": GROUND | PARTS | {"inference", "modules", "public", "reporting"},
     "reporting": GROUND | {"metrics"},
-    "cli": GROUND | PARTS | {"public", "modules", "callbacks", "inference", "registration", "reporting"},
+    "runs": GROUND | PARTS | {"public", "modules", "callbacks", "inference"},
+    "cli": GROUND | PARTS | {"public", "modules", "callbacks", "inference", "registration", "reporting", "runs"},
 }
-KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "data/datamodules.py")
+KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "runs/", "data/datamodules.py")
 LINES = 350
 
 

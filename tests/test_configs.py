@@ -7,8 +7,9 @@ import torch
 import yaml
 
 from fusion_lab.cli import trainer
-from fusion_lab.cli.compose import compose
 from fusion_lab.losses.information.densenet import URL
+from fusion_lab.runs import build as building
+from fusion_lab.runs.compose import compose
 from tests.tiny import torchvision_densenet
 
 ROOT = Path(__file__).parents[1]
@@ -28,7 +29,7 @@ DATA = {"tita": "embedded", "gifnet": "joint_embedded"}
 
 @pytest.mark.parametrize("file", WHOLE, ids=lambda f: f.relative_to(ROOT).as_posix())
 def test_experiment_builds(file, tmp_path):
-    cli = trainer.build("fit", compose([file]), [f"--exp.output={tmp_path}"])
+    cli = building.build("fit", compose([file]), [f"--exp.output={tmp_path}"])
     assert set(cli.datamodule.tasks) <= set(cli.model.objectives)
     assert Path(cli.trainer.default_root_dir) == tmp_path / cli.config.exp.name
 
@@ -36,7 +37,7 @@ def test_experiment_builds(file, tmp_path):
 @pytest.mark.parametrize("file", BLOCKS, ids=lambda f: f.relative_to(ROOT).as_posix())
 def test_building_block_goes_with_the_base(file, tmp_path):
     base = ROOT / "experiments" / "tita" / "embedded.yaml"
-    trainer.build("fit", compose([base, file]), [f"--exp.output={tmp_path}"])
+    building.build("fit", compose([base, file]), [f"--exp.output={tmp_path}"])
 
 
 @pytest.fixture(scope="module")

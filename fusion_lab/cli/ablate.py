@@ -13,7 +13,6 @@ from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.ablation import Ablation
 from fusion_lab.cli.arguments import add_submit_option, submit_options
-from fusion_lab.cli.compose import compose
 from fusion_lab.cli.gathered import gather
 from fusion_lab.cli.search import Listed
 from fusion_lab.cli.sweep import SEED
@@ -21,6 +20,7 @@ from fusion_lab.cli.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.cli.trials import Trial, ending_like_ctrl_c
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, expand_home, in_use, make_folder
+from fusion_lab.runs.compose import compose
 
 HELP = "run several experiments over several seeds and compare them in one table"
 _OUR_OWN = ("--exp", "--exp.name", "--exp.seed", "--exp.output", "--ckpt_path", "--config", "-c")

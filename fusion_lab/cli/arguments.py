@@ -19,6 +19,12 @@ def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
         raise FusionLabError(" ".join(str(error).split())) from None
 
 
+def after_dashes(argv: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words before ``--`` and those after it."""
+    place = argv.index("--") if "--" in argv else len(argv)
+    return argv[:place], argv[place + 1 :]
+
+
 def add_submit_option(parser: ArgumentParser) -> None:
     """Let the user have every run of many on a cluster."""
     parser.add_argument(

@@ -9,8 +9,8 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli import data_check, data_get, data_list
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.mistakes import explain
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs.mistakes import explain
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,8 +142,8 @@ def _synthesis(file: Path | None) -> "tuple[Synthesis, dict[str, Any]]":
     """Make the synthesis that a configuration names, and describe it with all of its arguments."""
     import json
 
-    from fusion_lab.cli.compose import compose
     from fusion_lab.data.auxiliary import Synthesis
+    from fusion_lab.runs.compose import compose
 
     chosen: Any = {"class_path": "fusion_lab.data.auxiliary.FocusSynthesis"}
     if file:

@@ -167,7 +167,7 @@ def tell_bad(evaluation: "Evaluation") -> int:
 
 def _write_json(target: Path, evaluation: "Evaluation", protocol: "Protocol") -> None:
     from fusion_lab.cli.evaluation import describe
-    from fusion_lab.cli.record import environment
+    from fusion_lab.runs.record import environment
 
     told = {
         "protocol": protocol.name,

@@ -8,11 +8,11 @@ from typing import Any
 
 import yaml
 
-from fusion_lab.cli.record import RESULT
 from fusion_lab.cli.sweep import RUNS
 from fusion_lab.cli.trials import Trial
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder, walk
+from fusion_lab.runs.record import RESULT
 
 _SERVER = "wandb:"
 _SOURCE = "source.txt"

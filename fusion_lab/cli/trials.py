@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fusion_lab.cli.record import RESULT, checkpoints
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
+from fusion_lab.runs.record import RESULT, checkpoints
 
 COMMAND = (sys.executable, "-m", "fusion_lab.cli.main", "fit")
 _PAUSE = 0.1

@@ -6,13 +6,14 @@ import signal
 import stat
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import submitit
 
 from fusion_lab.callbacks.interruption import REQUEUE
-from fusion_lab.cli import job
 from fusion_lab.cli.main import main
+from fusion_lab.runs import job
 from tests.tiny import make_pairs, overlay
 
 PATIENCE = 120
@@ -123,13 +124,13 @@ def test_what_slurm_is_asked_for(submit, slurm, folder):
 
     sent = submitit.core.utils.DelayedSubmission.load(run / "submitit" / "41_submitted.pkl").function
     assert isinstance(sent, job.Fit)
-    assert sent.argv == (
-        *("--config", str(run / "submitit" / "experiment.yaml")),
+    assert sent.config == run / "submitit" / "experiment.yaml"
+    assert sent.options == (
         *("--exp.name=asked", "--data.init_args.num_workers=2", "--exp.seed=3"),
         *("--trainer.num_nodes=2", "--trainer.devices=4", "--trainer.accelerator=gpu", "--exp.auto_resume=true"),
     )
     again = sent.checkpoint().function
-    assert (type(again), again.argv) == (job.Fit, sent.argv)
+    assert again == sent
 
     # No second job in the same folder.
     (slurm / "jobs").write_text("12\n41\n")
@@ -167,9 +168,9 @@ def task(monkeypatch, tmp_path):
 
 def fit(monkeypatch, result):
     """Let a task run something in place of training; returns its exit code."""
-    monkeypatch.setattr("fusion_lab.cli.main.main", lambda argv: result() if callable(result) else result)
+    monkeypatch.setattr(job, "train", lambda *given: result() if callable(result) else result)
     try:
-        job.Fit(("--exp.name=a",))()
+        job.Fit(Path("a.yaml"), ("--exp.name=a",))()
     except SystemExit as error:
         return error.code
     return 0

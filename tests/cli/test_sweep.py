@@ -15,13 +15,14 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from fusion_lab.cli import trainer, trials
-from fusion_lab.cli.compose import compose
+from fusion_lab.cli import trials
 from fusion_lab.cli.main import main
 from fusion_lab.cli.search import Listed
 from fusion_lab.cli.sweep_file import read_sweep
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import in_use
+from fusion_lab.runs.build import FusionCLI
+from fusion_lab.runs.compose import compose
 
 REPOSITORY = Path(__file__).parents[2]
 SWEEPS = sorted((REPOSITORY / "experiments" / "sweeps").glob("*.yaml"))
@@ -258,7 +259,7 @@ def test_an_agent_of_wandb_starts_a_run_with_a_folder_of_its_own(name, monkeypat
     command = create_sweep_command(yaml.safe_load(file.read_text())["command"])
     words = [w for word in command for w in (made["args"] if word == "${args}" else [word]) if w != "${env}"]
     built = {}
-    monkeypatch.setattr(trainer, "build", lambda *given, make=trainer.build: _stop(built, make(*given)))
+    monkeypatch.setattr(FusionCLI, "make", lambda cli, make=FusionCLI.make: _stop(built, cli, make))
     assert words[0] == "fusion-lab"
     assert main(words[1:]) == 2
     cli = built["cli"]
@@ -268,7 +269,8 @@ def test_an_agent_of_wandb_starts_a_run_with_a_folder_of_its_own(name, monkeypat
         assert cli.datamodule.batch_size == 4
 
 
-def _stop(built, cli):
+def _stop(built, cli, make):
+    make(cli)
     built["cli"] = cli
     raise FusionLabError("That is enough.")
 

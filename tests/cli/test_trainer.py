@@ -18,10 +18,10 @@ import torch
 import yaml
 from PIL import Image
 
-from fusion_lab.cli import trainer
-from fusion_lab.cli.compose import compose
 from fusion_lab.cli.main import COMMANDS, main
 from fusion_lab.inference.weights import load_network, save_network
+from fusion_lab.runs import build as building
+from fusion_lab.runs.compose import compose
 from tests.tiny import TASKS, make_pairs, overlay
 
 STEPS = 3
@@ -365,7 +365,7 @@ def test_tensors_are_given_as_lists(config, tmp_path):
     weighting = {"class_path": "fusion_lab.weighting.Scalarization", "init_args": {"scalarizer": scalarizer}}
     layer = {"_base_": str(config), "model": {"init_args": {"weighting": weighting}}}
     (tmp_path / "layer.yaml").write_text(yaml.safe_dump(layer))
-    cli = trainer.build("fit", compose([tmp_path / "layer.yaml"]), [])
+    cli = building.build("fit", compose([tmp_path / "layer.yaml"]), [])
     assert torch.equal(cli.model.weighting.method.weights, torch.tensor([0.25, 0.25, 0.5]))
     saved = yaml.safe_load(cli.parser.dump(cli.config))
     assert saved["model"]["init_args"]["weighting"]["init_args"]["scalarizer"] == scalarizer
@@ -530,8 +530,8 @@ def test_predict_sees_raw_thermal_values_in_their_range(tmp_path, config):
 
 @pytest.mark.parametrize("name", ["warmup_cosine", "plateau"])
 def test_building_blocks_of_schedules(config, name):
-    block = Path(trainer.__file__).parents[2] / "configs" / "schedule" / f"{name}.yaml"
-    made = trainer.build("fit", compose([config, block]), []).model.configure_optimizers()
+    block = Path(building.__file__).parents[2] / "configs" / "schedule" / f"{name}.yaml"
+    made = building.build("fit", compose([config, block]), []).model.configure_optimizers()
     schedule = made["lr_scheduler"]["scheduler"]
     assert type(schedule).__name__ == {"warmup_cosine": "InTurn", "plateau": "ReduceLROnPlateau"}[name]
     assert made["lr_scheduler"].get("monitor") == {"plateau": "val/loss"}.get(name)

@@ -9,14 +9,14 @@ from lightning.fabric.utilities import move_data_to_device
 from PIL import Image
 
 from fusion_lab.callbacks import Checkpoints
-from fusion_lab.cli import trainer as cli_trainer
-from fusion_lab.cli.compose import compose
 from fusion_lab.data import Augmentation, JointDataModule, MultiTaskDataModule, PairDataset
 from fusion_lab.data.auxiliary import ExposureSynthesis, FocusSynthesis, StoredFocus
 from fusion_lab.data.focus_maps import DepthMap, SegmentMap, SmoothMap
 from fusion_lab.data.images import read_picture
 from fusion_lab.data.scenes import Scenes
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs import build as building
+from fusion_lab.runs.compose import compose
 from tests import tiny
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -339,7 +339,7 @@ def test_layout_is_read(name, root, tmp_path):
     config = compose([*BASE, *layers])
     overrides = [f"--exp.data_root={tmp_path}", "--exp.seed=5", f"--exp.output={tmp_path / 'runs'}"]
     overrides.append("--data.init_args.augmentation.init_args.patch=16")
-    data = cli_trainer.build("fit", config, overrides).datamodule
+    data = building.build("fit", config, overrides).datamodule
     data.setup("fit")
     assert data.seed == 5
     batch = next(iter(data.train_dataloader()))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from fusion_lab.cli import trainer
-from fusion_lab.cli.compose import compose
+from fusion_lab.runs import build as building
+from fusion_lab.runs.compose import compose
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 BASE = [CONFIGS / "trainer" / "default.yaml", CONFIGS / "model" / "tita.yaml"]
@@ -68,7 +68,7 @@ def test_official_layout_is_read(name, shared, tmp_path):
         (links[0].parent / "Thumbs.db").write_bytes(b"no image")
 
     config = compose([*BASE, CONFIGS / "data" / f"{name}.yaml"])
-    cli = trainer.build("fit", config, [f"--exp.data_root={tmp_path}", f"--exp.output={tmp_path}"])
+    cli = building.build("fit", config, [f"--exp.data_root={tmp_path}", f"--exp.output={tmp_path}"])
     dataset = cli.datamodule.splits[split][task][0]
     assert [(pair.a, pair.b) for pair in dataset.pairs] == wanted
     sample = dataset[0]

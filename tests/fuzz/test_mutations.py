@@ -14,10 +14,10 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import fusion_lab
-from fusion_lab.cli.compose import compose
 from fusion_lab.data.images import Picture, read_picture, write_picture
 from fusion_lab.data.rasters import read_raster
 from fusion_lab.networks import TITA, Maximum
+from fusion_lab.runs.compose import compose
 from tests.fuzz.mutations import BYTES, choose, spoil_lines, spoil_tree, whole
 from tests.fuzz.pictures import pictures, spoil_picture
 from tests.tiny import NETWORK

@@ -11,7 +11,6 @@ from lightning import Callback
 from torch.utils.data import DataLoader
 
 from fusion_lab.callbacks import AlternatingFreeze
-from fusion_lab.cli.compose import compose
 from fusion_lab.inference.weights import load_network
 from fusion_lab.losses import InformationError, SquaredError
 from fusion_lab.losses.information import FixedInformation
@@ -19,6 +18,7 @@ from fusion_lab.losses.information.base import squared_response
 from fusion_lab.losses.multi_scale_structure import multi_scale_ssim
 from fusion_lab.modules import GIFNetModule
 from fusion_lab.networks.checkpoints import from_official_gifnet
+from fusion_lab.runs.compose import compose
 from tests.tiny import REPOSITORY, trainer
 
 pytestmark = pytest.mark.shared

@@ -2,8 +2,8 @@ from itertools import pairwise
 
 import pytest
 
-from fusion_lab.cli.compose import compose, merge
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs.compose import compose, merge
 
 
 def test_dictionaries_merge_and_the_rest_is_replaced():

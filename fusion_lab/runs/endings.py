@@ -11,8 +11,8 @@ from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from fusion_lab.callbacks import REQUEUE
-from fusion_lab.cli.mistakes import explain
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs.mistakes import explain
 
 _LONGEST_REASON = 300
 _SCHEDULE_ENDED = re.compile(r"Tried to step \d+ times\. The specified number of total steps is (\d+)")

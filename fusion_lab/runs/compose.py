@@ -1,6 +1,6 @@
 """Composing one configuration from several files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,9 @@ from fusion_lab.files import expand_home
 
 Config = dict[str, Any]
 
+SHIPPED = Path(__file__).parents[1]
+"""Where `configs/` and `experiments/` are in an installed package; in a clone, links lead from there to them."""
+
 _BASE = "_base_"
 # OmegaConf takes 10,000 keys and values.
 _MOST_VALUES = 4_000
@@ -19,8 +22,10 @@ _DEEPEST = 100
 _LONGEST_REASON = 300
 
 
-def compose(files: list[Path]) -> Config:
+def compose(files: Sequence[Path]) -> Config:
     """Merge configuration files, later ones over earlier ones.
+
+    What is no file here is looked for in the package: ``tita/embedded``, or ``configs/data/embedded.yaml``.
 
     A file may name others that it builds on: ``_base_: ../base.yaml``, or a list, relative to itself. Dictionaries
     merge; anything else replaces what was there. A dictionary with another ``class_path`` replaces the old one, because
@@ -30,7 +35,49 @@ def compose(files: list[Path]) -> Config:
         FusionLabError: A file is missing, is no YAML dictionary, builds on itself or contains itself.
     """
     config: Config = {}
-    for layer in (layer for file in files for layer in _layers(file, ())):
+    for layer in (layer for file in files for layer in _layers(find_file(file), ())):
+        config = merge(config, layer)
+    return config
+
+
+def find_file(file: Path) -> Path:
+    """Return the file of a configuration: this one, or that of the package where there is none of this name here."""
+    try:
+        if file.is_file() or file.is_absolute():
+            return file
+        named = [file, Path(f"{file}.yaml")]
+        places = [SHIPPED / one for one in named] + [SHIPPED / "experiments" / one for one in named]
+        return next((place for place in [named[1], *places] if place.is_file()), file)
+    except (OSError, ValueError):
+        return file
+
+
+def override(config: Config, values: Mapping[str, Any]) -> Config:
+    """Lay values over a configuration by their keys, such as ``trainer.max_steps``, by the rules of `compose`.
+
+    ``init_args`` may be left out of a key: ``model.network.embed_dim``.
+
+    Raises:
+        FusionLabError: A key leads into a list or a number.
+    """
+    for key, value in values.items():
+        place: Any = config
+        *parents, last = key.split(".")
+        path: list[str] = []
+        for part in [*parents, last]:
+            if isinstance(place, Mapping) and "class_path" in place and part not in ("class_path", "init_args"):
+                path.append("init_args")
+                place = place.get("init_args") or {}
+            elif place is not None and not isinstance(place, Mapping):
+                raise FusionLabError(
+                    f"There is no key '{key}': `{'.'.join(path)}` is a {type(place).__name__}, which is given as a "
+                    "whole, or appended to as a list (`KEY+`)."
+                )
+            path.append(part)
+            place = place.get(part.removesuffix("+")) if isinstance(place, Mapping) else None
+        layer: Any = value
+        for part in reversed(path):
+            layer = {part: layer}
         config = merge(config, layer)
     return config
 

@@ -1,14 +1,57 @@
 """Finding the checkpoint to go on from."""
 
+import copy
 import sys
 from pathlib import Path
 
 import torch
+from lightning import LightningDataModule
 
-from fusion_lab.cli.record import BEST, checkpoints
 from fusion_lab.errors import FusionLabError
-from fusion_lab.inference.weights import read_network
+from fusion_lab.inference.stored import StoredNetwork, read_network
+from fusion_lab.networks import FusionNetwork
+from fusion_lab.runs.record import BEST, checkpoints
 from fusion_lab.seal import check_seal
+from fusion_lab.weighting import LossWeighting
+
+
+def check_checkpoint(
+    checkpoint: Path,
+    network: FusionNetwork,
+    weighting: LossWeighting | None = None,
+    data: LightningDataModule | None = None,
+) -> None:
+    """Refuse what is no checkpoint of a run of this network, and, to train on, of this weighting.
+
+    Raises:
+        FusionLabError: It is none.
+    """
+    stored = read_network(checkpoint)
+    if not stored.kind.startswith("Lightning"):
+        raise FusionLabError(f"The file {checkpoint} holds a network, but no checkpoint of a run: check --ckpt_path.")
+    given = {name: tuple(tensor.shape) for name, tensor in stored.tensors.items()}
+    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
+    if differing := [name for name in {**wanted, **given} if wanted.get(name) != given.get(name)]:
+        first = differing[0]
+        raise FusionLabError(
+            f"The checkpoint {checkpoint} is of another network: {len(differing)} tensors differ, such as {first} "
+            f"({given.get(first, 'missing')} in the file, {wanted.get(first, 'missing')} in the configuration)."
+        )
+    if weighting is not None and (tasks := getattr(data, "tasks", None)) is not None:
+        _check_weighting(checkpoint, stored, weighting, tasks)
+
+
+def _check_weighting(checkpoint: Path, stored: StoredNetwork, weighting: LossWeighting, tasks: list[str]) -> None:
+    """Refuse a checkpoint of another weighting than that of the configuration."""
+    ready = copy.deepcopy(weighting)
+    ready.setup(tasks)
+    wanted = {f"weighting.{name}" for name in ready.state_dict()}
+    given = {name for name in stored.dropped if name.startswith("weighting.")}
+    if differing := sorted(wanted ^ given):
+        raise FusionLabError(
+            f"The checkpoint {checkpoint} does not fit the configuration: it is of another weighting of the losses "
+            f"({', '.join(differing)})."
+        )
 
 
 def check_end(checkpoint: Path, folder: Path, max_steps: int, max_epochs: int | None) -> int:

@@ -1,13 +1,17 @@
-"""What a job that ``fusion-lab submit`` has sent to a cluster runs, once in each of its tasks."""
+"""What a job that `Cluster.submit` has sent to a cluster runs, once in each of its tasks."""
 
 import os
 import signal
 import subprocess
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import FrameType
 
 import submitit
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
+
+from fusion_lab.errors import FusionLabError
 
 REQUEUE = 75
 """The exit code by which ``fusion-lab fit`` tells that it has to make room and can go on later."""
@@ -18,10 +22,12 @@ class Fit:
     """Train as ``fusion-lab fit`` does; a job that has to make room goes on later from where it was.
 
     Args:
-        argv: What to give to ``fusion-lab fit``.
+        config: The composed configuration.
+        options: Further keys as a shell has them.
     """
 
-    argv: tuple[str, ...]
+    config: Path
+    options: tuple[str, ...]
     _asked: bool = field(default=False, init=False)
 
     def __call__(self) -> None:
@@ -44,14 +50,11 @@ class Fit:
 
     def checkpoint(self) -> DelayedSubmission:
         """Give submitit what the requeued job runs: the same, which finds its checkpoint itself."""
-        return DelayedSubmission(Fit(self.argv))
+        return DelayedSubmission(Fit(self.config, self.options))
 
     def _fit(self) -> int | str | None:
         try:
-            # Lightning looks for its rank when it is imported.
-            from fusion_lab.cli.main import main
-
-            return main(["fit", *self.argv])
+            return train(self.config, self.options)
         except SystemExit as error:
             return error.code
 
@@ -59,6 +62,20 @@ class Fit:
         """End, before training has begun or, as the last thing, after it was saved."""
         self._asked = True
         raise SystemExit(REQUEUE)
+
+
+def train(config: Path, options: tuple[str, ...]) -> int:
+    """Train, and tell how it ended; returns the exit code."""
+    # Lightning looks for its rank when it is imported.
+    from fusion_lab.runs.compose import compose
+    from fusion_lab.runs.run import Run
+
+    try:
+        print(Run(compose([config]), options, ["fit", str(config), *options]).fit())
+    except FusionLabError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 def _name_ranks(job: submitit.JobEnvironment) -> None:

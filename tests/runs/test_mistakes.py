@@ -3,10 +3,10 @@
 import pytest
 import yaml
 
-from fusion_lab.cli import trainer
-from fusion_lab.cli.compose import compose
-from fusion_lab.cli.mistakes import explain
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs import build as building
+from fusion_lab.runs.compose import compose
+from fusion_lab.runs.mistakes import explain
 from tests.tiny import overlay
 
 PAIRS = "fusion_lab.data.PairDataset"
@@ -26,7 +26,7 @@ def told(config, tmp_path):
         layer, options = tmp_path / "layer.yaml", [wrong] if wrong.startswith("--") else []
         layer.write_text("{}" if options else wrong)
         with pytest.raises(FusionLabError) as raised:
-            trainer.build("fit", compose([config, layer]), options)
+            building.build("fit", compose([config, layer]), options)
         return str(raised.value)
 
     return build
