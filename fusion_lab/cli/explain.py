@@ -128,7 +128,8 @@ def _features(args: Namespace) -> int:
     network = load_network(args.weights, args.device)
     a, b = Pair(args.a.stem, args.a, args.b).read()
     try:
-        maps = feature_maps(network, *sources_of(network, a, b), args.memory_limit)
+        source_a, source_b = sources_of(network, a, b)
+        maps = feature_maps(network, source_a, source_b, args.memory_limit)
         fused = Fuser(network, args.memory_limit)(a, b)
     except FusionLabError as error:
         raise FusionLabError(f"{args.a} and {args.b} cannot be shown: {error}") from None

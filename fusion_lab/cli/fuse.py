@@ -8,11 +8,12 @@ from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options
+from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
     from fusion_lab.inference.image_files import FusedFiles
 
-HELP = "fuse two images, or all pairs of two folders or patterns"
+HELP = "fuse two images or a stack of more, or all pairs of two folders or patterns"
 _DETAILS = (
     "Patterns hold {name}, such as 'DIR/{name}_vi' and 'DIR/{name}_ir'. Of many pairs, those that cannot be fused are "
     "left out and told; started again, the command fuses what is missing or has changed. Pansharpening: A is the "
@@ -24,7 +25,10 @@ _SHOWN = 10
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code, 1 where a pair could not be fused."""
     args = parse(_parser(), argv)
-    done = fuse(args.a, args.b, args, args.range_a, args.range_b, args.unpaired, args.colours, args.align)
+    if len(args.sources) != 2:
+        return _fuse_stacks(args)
+    a, b = args.sources
+    done = fuse(a, b, args, args.range_a, args.range_b, args.unpaired, args.colours, args.align)
     for path, found in done.alignments.items():
         if found.trusted:
             print(f"{path}: B moved by {found.shift:.1f} pixels")
@@ -37,8 +41,22 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(
         prog="fusion-lab fuse", description=f"{HELP.capitalize()}. {_DETAILS}", exit_on_error=False, allow_abbrev=False
     )
-    parser.add_argument("a", type=Path, metavar="A", help="first source: an image, a folder, or a pattern with {name}")
-    parser.add_argument("b", type=Path, metavar="B", help="second source of the same kind")
+    parser.add_argument(
+        "sources",
+        type=Path,
+        nargs="+",
+        metavar="SOURCE",
+        help=(
+            "two images, folders, or patterns with {name}, A and B; or a stack: three or more images, one file of "
+            "several pages or frames, a folder of images, or of a folder for each scene"
+        ),
+    )
+    parser.add_argument(
+        "--order",
+        type=Literal["fold", "tree"],
+        default="fold",
+        help="how a network of two sources takes a stack: one after the other, or neighbours first",
+    )
     add_result_options(parser)
     add_source_options(parser)
     parser.add_argument(
@@ -55,6 +73,26 @@ def _parser() -> ArgumentParser:
     )
     add_network_options(parser)
     return parser
+
+
+def _fuse_stacks(args: Namespace) -> int:
+    """Fuse what is more than a pair."""
+    given = {
+        "--align": args.align is not None,
+        "--bands": args.bands,
+        "--white": args.white is not None,
+        "--range-a": args.range_a != "full",
+        "--range-b": args.range_b != "full",
+    }
+    if wrong := [option for option, is_given in given.items() if is_given]:
+        raise FusionLabError(f"A stack cannot be fused with {', '.join(wrong)}: leave it out, or give two sources.")
+    from fusion_lab.inference.fuser import Fuser
+    from fusion_lab.inference.stack_files import fuse_stacks
+    from fusion_lab.inference.weights import load_network
+
+    fuser = Fuser(load_network(args.weights, args.device), args.memory_limit, colours=args.colours)
+    done = fuse_stacks(args.sources, args.output, fuser, args.order, args.suffix, progress=True)
+    return tell(done, "Fused", "stack", args.output)
 
 
 def fuse(

@@ -62,8 +62,12 @@ def read_picture(path: Path, input_range: InputRange | str = FULL) -> Picture:
     return read_stored(path).picture(InputRange.of(input_range))
 
 
-def read_stored(path: Path) -> StoredImage:
+def read_stored(path: Path, frame: int = 0) -> StoredImage:
     """Read an image file as it is: its samples, and what it says of them.
+
+    Args:
+        path: The file.
+        frame: Which of its images, from 0.
 
     Raises:
         FusionLabError: The file is missing, empty, broken or no image.
@@ -81,12 +85,16 @@ def read_stored(path: Path) -> StoredImage:
         raise FusionLabError(f"The image {path} is empty (0 bytes): replace the file.")
     try:
         if data.startswith(STARTS):
-            return read_tiff(data, str(path))
+            return read_tiff(data, str(path), frame)
         with warnings.catch_warnings():
             # The limit itself is told in a sentence; half of it is no reason to worry.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                return _stored(image, str(path), data)
+                if not frame:
+                    return _stored(image, str(path), data)
+                image.seek(frame)
+                # Only Pillow reads a later frame.
+                return _stored(image, str(path))
     except FusionLabError:
         raise
     except UnidentifiedImageError:

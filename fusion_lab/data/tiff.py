@@ -34,12 +34,13 @@ _ADOBE_ALPHA = 999
 logging.getLogger("tifffile").setLevel(logging.CRITICAL + 1)
 
 
-def read_tiff(data: bytes, name: str) -> StoredImage:
-    """Read the first image of a TIFF file.
+def read_tiff(data: bytes, name: str, frame: int = 0) -> StoredImage:
+    """Read an image of a TIFF file.
 
     Args:
         data: The file.
         name: What messages call it.
+        frame: Which of its pages, from 0; previews and masks do not count.
 
     Raises:
         FusionLabError: It holds samples that are no grey or colours that can be told, or too many pixels.
@@ -51,7 +52,9 @@ def read_tiff(data: bytes, name: str) -> StoredImage:
             raise ValueError("it holds no image")
         if not pages:
             raise FusionLabError(f"The image {name} holds only a preview or a mask of another one: give that one.")
-        page = pages[0]
+        if frame >= len(pages):
+            raise FusionLabError(f"The images of {name} have no pages of their own: save them as pages, or as files.")
+        page = pages[frame]
         frames = max(len(pages), _frames_of(file))
         check_pixels(page.imagewidth * page.imagelength, name)
         _check_kind(page, name)

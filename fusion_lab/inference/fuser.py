@@ -1,5 +1,6 @@
 """Fusing pictures in memory."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from fusion_lab.data.stored_image import StoredImage
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.bands import fuse_bands
 from fusion_lab.inference.colour import ColourRule, colour_rule, to_common_depth
-from fusion_lab.inference.tiling import fuse_luminance
+from fusion_lab.inference.tiling import Order, fuse_many
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
 
@@ -56,28 +57,46 @@ class Fuser:
         Raises:
             FusionLabError: The sizes differ, a side is shorter than 8 pixels, or the network fails.
         """
-        fused = fuse_luminance(self.network, *sources_of(self.network, a, b), self.memory_limit)
+        fused = fuse_many(self.network, sources_of(self.network, a, b), self.memory_limit)
         return paint(a, b, fused[0, 0], colour_rule(self.network), self.colours)
+
+    def fuse_many(self, pictures: Sequence[Picture], order: Order = "fold") -> Picture:
+        """Fuse two or more pictures of the same size, such as a focus stack, to one that is grey if all are.
+
+        Args:
+            pictures: The pictures. With the ``colours`` of ``a`` the first gives them, with those of ``b`` the others.
+            order: How networks of two sources take more of them (`fusion_lab.inference.tiling.fuse_many`).
+
+        Raises:
+            FusionLabError: There are less than two, the sizes differ, a side is shorter than 8 pixels, or the network
+                fails.
+        """
+        fused = fuse_many(self.network, sources_of(self.network, *pictures), self.memory_limit, order)
+        return paint_all(pictures, fused[0, 0], colour_rule(self.network), self.colours)
 
     def fuse_bands(self, a: Raster, b: Raster) -> Raster:
         """Fuse each band of a raster with a panchromatic image, or with the same band: see `bands.fuse_bands`."""
         return fuse_bands(self.network, a, b, self.white, self.memory_limit)
 
 
-def sources_of(network: FusionNetwork, a: Picture, b: Picture) -> tuple[Tensor, Tensor]:
-    """Give what a network sees of two pictures, by its colour rule: ``(1, 1, H, W)`` float32 in [0, 1] each."""
+def sources_of(network: FusionNetwork, *pictures: Picture) -> list[Tensor]:
+    """Return what a network sees of pictures, by its colour rule: ``(1, 1, H, W)`` float32 in [0, 1] each."""
     rule = colour_rule(network)
-    levels = [rule.luminance(picture).astype(np.float32) for picture in to_common_depth(a, b)]
-    first, second = (torch.from_numpy(each / np.float32(max(a.levels, b.levels)))[None, None] for each in levels)
-    return first, second
+    alike = to_common_depth(pictures)
+    levels = [rule.luminance(picture).astype(np.float32) / np.float32(picture.levels) for picture in alike]
+    return [torch.from_numpy(each)[None, None] for each in levels]
 
 
 def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
-    """Put the colours of two pictures around their fused luminance.
+    """Put the colours of two pictures around their fused luminance: see `paint_all`."""
+    return paint_all([a, b], fused, rule, colours)
+
+
+def paint_all(sources: Sequence[Picture], fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
+    """Put the colours of pictures around their fused luminance.
 
     Args:
-        a: The first source, ``(H, W)`` or ``(H, W, 3)``.
-        b: The second source, of the same size.
+        sources: The sources, ``(H, W)`` or ``(H, W, 3)``, of one size.
         fused: The fused luminance ``(H, W)``; what leaves [0, 1] is cut.
         rule: How, and how levels become whole numbers.
         colours: Whose colours, as of `Fuser`: infrared in false colours has some that nobody wants.
@@ -87,9 +106,12 @@ def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule, colours: Colo
     """
     if not fused.isfinite().all():
         raise FusionLabError("The network gives infinite or undefined levels: its weights are not usable.")
-    a = a if colours in ("a", "both") else a.without_colours()
-    b = b if colours in ("b", "both") else b.without_colours()
-    return rule.merge(a, b, fused.double().clamp(0, 1).cpu().numpy())
+    first, *others = sources
+    shown = [
+        first if colours in ("a", "both") else first.without_colours(),
+        *(other if colours in ("b", "both") else other.without_colours() for other in others),
+    ]
+    return rule.merge_all(shown, fused.double().clamp(0, 1).cpu().numpy())
 
 
 def fuse(

@@ -1,19 +1,22 @@
 """Applying a network to images of any size under a memory limit."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import product
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.base import FusionNetwork, ManySourceNetwork
 from fusion_lab.networks.layers.padding import pad_to_next_multiple
 from fusion_lab.networks.layers.pooling import SharedMeans, UnknownMeanError
 from fusion_lab.networks.layers.strips import in_strips
 
+Order = Literal["fold", "tree"]
+ORDERS: tuple[Order, ...] = ("fold", "tree")
 SMALLEST_SIDE = 8
 """The smallest side of an image that can be fused, in pixels."""
 _GRID = 8
@@ -22,7 +25,6 @@ _LARGEST_OVERLAP = 8 * _GRID
 _GIBIBYTE = 2**30
 
 
-@torch.inference_mode()
 def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 6.0) -> Tensor:
     """Fuse two luminance images of any size.
 
@@ -44,20 +46,62 @@ def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, m
         FusionLabError: A side is shorter than 8 pixels, the sizes differ, the limit is too small for any
             tile, or the device has less memory than the limit.
     """
-    if source_a.shape != source_b.shape:
-        sizes = " and ".join(f"{width}x{height}" for *_, height, width in (source_a.shape, source_b.shape))
+    return _fuse_once(network, [source_a, source_b], memory_limit)
+
+
+def fuse_many(
+    network: FusionNetwork, sources: Sequence[Tensor], memory_limit: float = 6.0, order: Order = "fold"
+) -> Tensor:
+    """Fuse two or more luminance images, such as a focus stack or a bracket of exposures.
+
+    A `ManySourceNetwork` takes all at once, by its own rule. Any other network takes two at a time, and what it gives
+    goes on as it is, only cut to [0, 1].
+
+    Args:
+        network: The network, as of `fuse_luminance`.
+        sources: Luminance of the sources, ``(1, 1, H, W)`` in [0, 1] each.
+        memory_limit: The memory that the network may take, in GiB.
+        order: ``fold`` fuses the first two, then the result with the third, and so on; ``tree`` fuses neighbours, then
+            the results of neighbours: no source passes the network more often than the logarithm of their number.
+
+    Returns:
+        ``(1, 1, H, W)``; it may leave [0, 1] a little.
+
+    Raises:
+        FusionLabError: There are less than two sources, there is no such order, or `fuse_luminance` fails.
+    """
+    if len(sources) < 2:
+        raise FusionLabError(f"Fusing takes two sources or more. Found {len(sources)}.")
+    if order not in ORDERS:
+        raise FusionLabError(f"`order` should be one of {', '.join(ORDERS)}. Found `order = {order}`.")
+    if isinstance(network, ManySourceNetwork):
+        return _fuse_once(network, sources, memory_limit)
+    waiting = list(sources)
+    while len(waiting) > 1:
+        pairs = len(waiting) // 2 if order == "tree" else 1
+        fused = [_fuse_once(network, waiting[2 * i : 2 * i + 2], memory_limit) for i in range(pairs)]
+        waiting = fused + waiting[2 * pairs :]
+        if len(waiting) > 1:
+            waiting[:pairs] = [image.clamp(0, 1) for image in fused]
+    return waiting[0]
+
+
+@torch.inference_mode()
+def _fuse_once(network: FusionNetwork, sources: Sequence[Tensor], memory_limit: float) -> Tensor:
+    if len({source.shape for source in sources}) > 1:
+        sizes = " and ".join(dict.fromkeys(f"{width}x{height}" for *_, height, width in (s.shape for s in sources)))
         raise FusionLabError(f"The sources differ in size ({sizes}): register them to the same size first.")
-    height, width = source_a.shape[-2:]
+    height, width = sources[0].shape[-2:]
     if min(height, width) < SMALLEST_SIDE:
         raise FusionLabError(
             f"Images of {width}x{height} pixels are too small: both sides need {SMALLEST_SIDE} or more."
         )
     if multiple := network.test_padding:
-        source_a, source_b = _padded(source_a, multiple), _padded(source_b, multiple)
-    rows, columns = _tile_size(network, source_a, memory_limit)
+        sources = [_padded(source, multiple) for source in sources]
+    rows, columns = _tile_size(network, sources, memory_limit)
     with _evaluating(network), in_strips():
         try:
-            fused = _fuse_tiles(network, source_a, source_b, rows, columns)
+            fused = _fuse_tiles(network, sources, rows, columns)
         except torch.OutOfMemoryError:
             raise FusionLabError(
                 f"The device has no room for tiles of {columns}x{rows} pixels: lower the memory limit "
@@ -96,11 +140,21 @@ def blending_weights(length: int, tile: int) -> tuple[list[int], Tensor]:
     return starts, (weights / weights.sum(0)).float()
 
 
-def _fuse_tiles(network: FusionNetwork, source_a: Tensor, source_b: Tensor, rows: int, columns: int) -> Tensor:
-    height, width = source_a.shape[-2:]
-    device = next((parameter.device for parameter in network.parameters()), source_a.device)
+def _fuse_tiles(network: FusionNetwork, sources: Sequence[Tensor], rows: int, columns: int) -> Tensor:
+    first = sources[0]
+    height, width = first.shape[-2:]
+    device = next((parameter.device for parameter in network.parameters()), first.device)
+
+    def fuse(part: tuple[Any, ...] = ()) -> Tensor:
+        given = [source[part].to(device) for source in sources]
+        # Only `__call__` runs the hooks of a network.
+        if len(given) == 2:
+            return network(*given)
+        assert isinstance(network, ManySourceNetwork)
+        return network.fuse_all(given)
+
     if (rows, columns) == (height, width):
-        return network(source_a.to(device), source_b.to(device)).to(source_a.device)
+        return fuse().to(first.device)
     means = SharedMeans()
     tops, row_weights = blending_weights(height, rows)
     lefts, column_weights = blending_weights(width, columns)
@@ -112,25 +166,26 @@ def _fuse_tiles(network: FusionNetwork, source_a: Tensor, source_b: Tensor, rows
             weights = row_weights[i, place[1], None] * column_weights[j, place[2]]
             try:
                 with means.tile(weights):
-                    tile = network(source_a[place].to(device), source_b[place].to(device))
+                    tile = fuse(place)
             except UnknownMeanError:
                 continue
             if fused is None:
-                fused = source_a.new_zeros(*tile.shape[:2], height, width)
+                fused = first.new_zeros(*tile.shape[:2], height, width)
             fused[place] += (tile * weights).to(fused.device)
         if fused is not None:
             return fused
         means.next()
 
 
-def _tile_size(network: FusionNetwork, source: Tensor, memory_limit: float) -> tuple[int, int]:
+def _tile_size(network: FusionNetwork, sources: Sequence[Tensor], memory_limit: float) -> tuple[int, int]:
     """Give the height and width of the tiles: multiples of 8, as square as may be, or the whole image."""
-    height, width = source.shape[-2:]
-    pixels = memory_limit * _GIBIBYTE / network.bytes_per_pixel
+    height, width = sources[0].shape[-2:]
+    bytes_per_pixel = network.bytes_per_pixel * len(sources) / 2
+    pixels = memory_limit * _GIBIBYTE / bytes_per_pixel
     if height * width <= pixels:
         return height, width
     if pixels < _SMALLEST_TILE**2:
-        needed = network.bytes_per_pixel * _SMALLEST_TILE**2 / _GIBIBYTE
+        needed = bytes_per_pixel * _SMALLEST_TILE**2 / _GIBIBYTE
         raise FusionLabError(
             f"The memory limit of {memory_limit:g} GiB is too small for {type(network).__name__}: "
             f"give {math.ceil(needed * 1000) / 1000:g} or more."

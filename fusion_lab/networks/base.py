@@ -2,6 +2,7 @@
 
 import inspect
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
@@ -60,6 +61,18 @@ class FusionNetwork(nn.Module, ABC):
     def parts(self) -> dict[str, nn.Module]:
         """Name the parts that a researcher speaks of: to freeze them, to count them, to compare their gradients."""
         return dict(self.named_children())
+
+
+class ManySourceNetwork(FusionNetwork):
+    """Fuse any number of luminance images at once; a subclass gives ``fuse_all``."""
+
+    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
+        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` to ``(B, 1, H, W)``."""
+        return self.fuse_all([source_a, source_b])
+
+    @abstractmethod
+    def fuse_all(self, sources: Sequence[Tensor]) -> Tensor:
+        """Fuse two or more sources ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``; their order does not matter."""
 
 
 def _dotted(cls: type) -> str:

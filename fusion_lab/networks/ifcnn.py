@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.base import ManySourceNetwork
 
 Join = Literal["maximum", "sum", "mean"]
 
@@ -31,7 +31,7 @@ class ConvolutionBlock(nn.Module):
         return self.bn(self.conv(x)).relu()
 
 
-class IFCNN(FusionNetwork):
+class IFCNN(ManySourceNetwork):
     """IFCNN (Zhang et al., Information Fusion 54, 2020; repository uzeful/IFCNN).
 
     Convolutions that all sources share, a join of their features that has nothing to learn, and two convolutions back
@@ -57,10 +57,6 @@ class IFCNN(FusionNetwork):
         self.conv2 = ConvolutionBlock(dim)
         self.conv3 = ConvolutionBlock(dim)
         self.conv4 = nn.Conv2d(dim, 3, 1)
-
-    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` to ``(B, 1, H, W)``; or three channels to three."""
-        return self.fuse_all([source_a, source_b])
 
     def fuse_all(self, sources: Sequence[Tensor]) -> Tensor:
         """Fuse any number of sources ``(B, C, H, W)`` to one; C is 1 or 3."""

@@ -1,6 +1,7 @@
 """What every colour rule promises: networks fuse luminance alone, and the colours are put around it afterwards."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ class ColourRule(ABC):
     """How pictures become what a network fuses, and its result a picture again.
 
     Unlike in the releases, two grey pictures give a grey one of a single channel also where they are stored as RGB,
-    16 bits are kept, and so is alpha: that of the one picture that has it, or the larger of the two at each pixel.
+    16 bits are kept, and so is alpha: that of the one picture that has it, or the largest at each pixel.
     """
 
     @abstractmethod
@@ -27,30 +28,36 @@ class ColourRule(ABC):
         """Make grey levels whole numbers."""
 
     def merge(self, a: Picture, b: Picture, fused: Values) -> Picture:
-        """Put the colours and the transparency of two pictures around their fused luminance.
+        """Put the colours and the transparency of two pictures around their fused luminance: see `merge_all`."""
+        return self.merge_all([a, b], fused)
+
+    def merge_all(self, sources: Sequence[Picture], fused: Values) -> Picture:
+        """Put the colours and the transparency of pictures around their fused luminance.
 
         Args:
-            a: The first source, ``(H, W)`` or ``(H, W, 3)``.
-            b: The second source, of the same size.
+            sources: Two or more pictures of one size, ``(H, W)`` or ``(H, W, 3)``.
             fused: The fused luminance ``(H, W)`` in [0, 1].
 
         Returns:
-            A picture with the bits of the deeper source, grey if both sources are, with the place and the resolution
+            A picture with the bits of the deepest source, grey if all sources are, with the place and the resolution
             of the first.
         """
-        a, b = to_common_depth(a, b)
-        alphas = [picture.alpha for picture in (a, b) if picture.alpha is not None]
+        sources = to_common_depth(sources)
+        first = sources[0]
+        alphas = [picture.alpha for picture in sources if picture.alpha is not None]
         alpha = np.maximum.reduce(alphas) if alphas else None
-        values = fused * a.levels
-        grey = a.is_grey and b.is_grey
-        pixels = self.to_whole(values).astype(a.pixels.dtype) if grey else self._merge_chrominance(a, b, values)
-        return Picture(pixels, alpha, a.geotags, a.resolution)
+        values = fused * first.levels
+        grey = all(picture.is_grey for picture in sources)
+        pixels = self.to_whole(values).astype(first.pixels.dtype) if grey else self._merge_chrominance(sources, values)
+        return Picture(pixels, alpha, first.geotags, first.resolution)
 
     @abstractmethod
-    def _merge_chrominance(self, a: Picture, b: Picture, values: Values) -> Pixels:
-        """Give ``(H, W, 3)`` RGB of two pictures of the same type, at least one of them coloured."""
+    def _merge_chrominance(self, sources: Sequence[Picture], values: Values) -> Pixels:
+        """Return ``(H, W, 3)`` RGB of pictures of the same type, at least one of them coloured."""
 
 
-def to_common_depth(a: Picture, b: Picture) -> tuple[Picture, Picture]:
-    """Give both pictures with the bits of the deeper one."""
-    return (a, b) if a.pixels.dtype == b.pixels.dtype else (a.deepen(), b.deepen())
+def to_common_depth(sources: Sequence[Picture]) -> list[Picture]:
+    """Return the pictures with the bits of the deepest one."""
+    if len({picture.pixels.dtype for picture in sources}) == 1:
+        return list(sources)
+    return [picture.deepen() for picture in sources]

@@ -1,5 +1,7 @@
 """The colour rule of GIFNet's release (``test.py``)."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from fusion_lab.data.images import Picture, Pixels
@@ -39,9 +41,10 @@ class GIFNetColours(ColourRule):
         """Cut."""
         return np.floor(values)
 
-    def _merge_chrominance(self, a: Picture, b: Picture, values: Values) -> Pixels:
-        own = [picture.pixels @ _CHROMINANCE.T for picture in (a, b) if not picture.is_grey]
-        weights = [abs(chrominance - (a.levels + 1) / 2) for chrominance in own]
+    def _merge_chrominance(self, sources: Sequence[Picture], values: Values) -> Pixels:
+        levels, dtype = sources[0].levels, sources[0].pixels.dtype
+        own = [picture.pixels @ _CHROMINANCE.T for picture in sources if not picture.is_grey]
+        weights = [abs(chrominance - (levels + 1) / 2) for chrominance in own]
         mixed = sum(c * weight for c, weight in zip(own, weights, strict=True)) / sum(weights)
         rgb = values[..., None] + mixed @ _TO_RGB.T
-        return np.rint(rgb.clip(0, a.levels)).astype(a.pixels.dtype)
+        return np.rint(rgb.clip(0, levels)).astype(dtype)

@@ -1,5 +1,7 @@
 """The colour rule of TITA's release (``test.py``)."""
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -8,11 +10,11 @@ from fusion_lab.inference.colour.base import ColourRule, Values
 
 
 class TITAColours(ColourRule):
-    """Pillow's luminance, and the chrominance of both sources mixed by its strength.
+    """Pillow's luminance, and the chrominance of the sources mixed by its strength.
 
     In OpenCV's YCrCb, each chrominance is ``(c_a m_a + c_b m_b) / (m_a + m_b)`` with ``m = |c - neutral|``, cut to a
     whole number; it is neutral where both are. A grey picture has ``m = 0``, so that the other one gives all colour.
-    The luminance is rounded.
+    More sources are further terms of both sums. The luminance is rounded.
     """
 
     def luminance(self, picture: Picture) -> Pixels:
@@ -23,15 +25,16 @@ class TITAColours(ColourRule):
         """Round."""
         return np.rint(values)
 
-    def _merge_chrominance(self, a: Picture, b: Picture, values: Values) -> Pixels:
-        neutral = (a.levels + 1) // 2
-        chrominance_a, chrominance_b = _chrominance(a), _chrominance(b)
-        strength_a, strength_b = abs(chrominance_a - neutral), abs(chrominance_b - neutral)
-        strength = strength_a + strength_b
+    def _merge_chrominance(self, sources: Sequence[Picture], values: Values) -> Pixels:
+        neutral = (sources[0].levels + 1) // 2
+        own = [_chrominance(picture) for picture in sources]
+        strengths = [abs(chrominance - neutral) for chrominance in own]
+        strength = np.add.reduce(strengths)
         # Whole numbers throughout: a floor division is the exact quotient, cut.
-        mixed = (chrominance_a * strength_a + chrominance_b * strength_b) // np.maximum(strength, 1)
+        weighted = np.add.reduce([chrominance * each for chrominance, each in zip(own, strengths, strict=True)])
+        mixed = weighted // np.maximum(strength, 1)
         mixed[strength == 0] = neutral
-        ycrcb = np.dstack([self.to_whole(values), mixed]).astype(a.pixels.dtype)
+        ycrcb = np.dstack([self.to_whole(values), mixed]).astype(sources[0].pixels.dtype)
         return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
 
 

@@ -1,13 +1,16 @@
 """The mean of the sources."""
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 
-from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.base import ManySourceNetwork
 
 
-class Average(FusionNetwork):
-    """The plain mean of the two sources."""
+class Average(ManySourceNetwork):
+    """The plain mean of the sources."""
 
-    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` to ``(B, 1, H, W)``, all in [0, 1]."""
-        return (source_a + source_b) / 2
+    def fuse_all(self, sources: Sequence[Tensor]) -> Tensor:
+        """Fuse sources ``(B, 1, H, W)`` to ``(B, 1, H, W)``, all in [0, 1]."""
+        return torch.stack(list(sources)).mean(dim=0)

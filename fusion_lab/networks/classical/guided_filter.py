@@ -1,12 +1,15 @@
 """Fusion by guided filtering."""
 
+from collections.abc import Sequence
+
+import torch
 from kornia.filters import box_blur, gaussian_blur2d, guided_blur, laplacian
 from torch import Tensor
 
-from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.base import ManySourceNetwork
 
 
-class GuidedFilter(FusionNetwork):
+class GuidedFilter(ManySourceNetwork):
     """A base and a detail layer, each mixed by a map of saliency that a guided filter aligns with the edges.
 
     Li, Kang and Hu, "Image fusion with guided filtering", IEEE TIP 2013, with the numbers of that paper: a mean over
@@ -17,15 +20,17 @@ class GuidedFilter(FusionNetwork):
 
     bytes_per_pixel = 256
 
-    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
-        largest = min(source_a.shape[-2:])
-        saliency_a, saliency_b = (_saliency(source, largest) for source in (source_a, source_b))
-        prefers_a = (saliency_a >= saliency_b).to(source_a.dtype)
-        base_a, base_b = (box_blur(source, _window(31, largest)) for source in (source_a, source_b))
-        base = _mix(base_a, base_b, source_a, source_b, prefers_a, _window(91, largest), 0.3)
-        details = _mix(source_a - base_a, source_b - base_b, source_a, source_b, prefers_a, _window(15, largest), 1e-6)
-        return base + details
+    def fuse_all(self, sources: Sequence[Tensor]) -> Tensor:
+        """Fuse sources ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
+        largest = min(sources[0].shape[-2:])
+        saliency = torch.stack([_saliency(source, largest) for source in sources])
+        # Of equally salient sources the first is preferred.
+        best = saliency.argmax(dim=0)
+        preferred = [(best == i).to(sources[0].dtype) for i in range(len(sources))]
+        bases = [box_blur(source, _window(31, largest)) for source in sources]
+        details = [source - base for source, base in zip(sources, bases, strict=True)]
+        base = _mix(bases, sources, preferred, _window(91, largest), 0.3)
+        return base + _mix(details, sources, preferred, _window(15, largest), 1e-6)
 
 
 def _window(wanted: int, largest: int) -> int:
@@ -39,12 +44,12 @@ def _saliency(source: Tensor, largest: int) -> Tensor:
 
 
 def _mix(
-    layer_a: Tensor, layer_b: Tensor, source_a: Tensor, source_b: Tensor, prefers_a: Tensor, window: int, eps: float
+    layers: Sequence[Tensor], sources: Sequence[Tensor], preferred: Sequence[Tensor], window: int, eps: float
 ) -> Tensor:
-    """Mix two layers by how much the filtered maps prefer each."""
-    weight_a = guided_blur(source_a, prefers_a, window, eps)
-    weight_b = guided_blur(source_b, 1 - prefers_a, window, eps)
-    total = weight_a + weight_b
-    # Filtered maps overshoot a little; where they cancel, neither source is preferred.
-    share_a = (weight_a / total).where(total.abs() > 1e-6, 0.5).clamp(0, 1)
-    return share_a * layer_a + (1 - share_a) * layer_b
+    """Mix the layers of all sources by how much the filtered maps prefer each."""
+    weights = torch.stack([guided_blur(one, map_, window, eps) for one, map_ in zip(sources, preferred, strict=True)])
+    total = weights.sum(dim=0)
+    # Filtered maps overshoot a little; where they cancel, no source is preferred.
+    shares = (weights / total).where(total.abs() > 1e-6, 1 / len(layers)).clamp(min=0)
+    shares = shares / shares.sum(dim=0)
+    return (shares * torch.stack(list(layers))).sum(dim=0)

@@ -1,14 +1,16 @@
 """The brighter of the sources."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from fusion_lab.networks.base import FusionNetwork
+from fusion_lab.networks.base import ManySourceNetwork
 
 
-class Maximum(FusionNetwork):
-    """The larger of the two sources at each pixel."""
+class Maximum(ManySourceNetwork):
+    """The larger of the sources at each pixel."""
 
-    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` to ``(B, 1, H, W)``, all in [0, 1]."""
-        return torch.maximum(source_a, source_b)
+    def fuse_all(self, sources: Sequence[Tensor]) -> Tensor:
+        """Fuse sources ``(B, 1, H, W)`` to ``(B, 1, H, W)``, all in [0, 1]."""
+        return torch.stack(list(sources)).amax(dim=0)

@@ -1,12 +1,15 @@
 """What the methods of several scales share."""
 
+from collections.abc import Sequence
+from functools import reduce
+
 import torch
 from torch import Tensor
 
 
-def stronger(a: Tensor, b: Tensor) -> Tensor:
-    """Give the coefficient of larger magnitude at each place, of ``a`` where both are equal; any shape."""
-    return torch.where(a.abs() >= b.abs(), a, b)
+def strongest(maps: Sequence[Tensor]) -> Tensor:
+    """Return the coefficient of largest magnitude at each place, the first of equal ones; any shape."""
+    return reduce(lambda a, b: torch.where(a.abs() >= b.abs(), a, b), maps)
 
 
 def scales_that_fit(side: int, wanted: int) -> int:

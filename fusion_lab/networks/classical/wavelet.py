@@ -1,17 +1,18 @@
 """Fusion by wavelets."""
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.networks.classical.selection import scales_that_fit, stronger
+from fusion_lab.networks.base import ManySourceNetwork
+from fusion_lab.networks.classical.selection import scales_that_fit, strongest
 
 
-class Wavelet(FusionNetwork):
+class Wavelet(ManySourceNetwork):
     """The stronger wavelet coefficient of each scale and direction on the mean of the coarsest approximation.
 
     As Li, Manjunath and Mitra, "Multisensor image fusion using the wavelet transform", Graphical Models and Image
@@ -27,27 +28,27 @@ class Wavelet(FusionNetwork):
             raise ValueError(f"`levels` should be at least 1. Found `levels = {levels}`.")
         self.levels = levels
 
-    def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
-        height, width = source_a.shape[-2:]
+    def fuse_all(self, sources: Sequence[Tensor]) -> Tensor:
+        """Fuse sources ``(B, 1, H, W)`` in [0, 1] to ``(B, 1, H, W)``."""
+        height, width = sources[0].shape[-2:]
         levels = scales_that_fit(min(height, width), self.levels)
         # The transform wraps around: what it mixes in from the far side is to be a mirror image of the near one.
         border = min(3 * 2**levels, height - 1, width - 1)
         bottom, right = (-(side + 2 * border) % 2**levels for side in (height, width))
-        padded = F.pad(torch.cat([source_a, source_b]), (border, border, border, border), mode="reflect")
+        padded = F.pad(torch.cat(list(sources)), (border, border, border, border), mode="reflect")
         padded = F.pad(padded, (0, right, 0, bottom), mode="replicate")
-        a, b = padded.chunk(2)
-        fused = self._fuse(a, b, levels)
+        fused = self._fuse(padded.chunk(len(sources)), levels)
         return fused[..., border : border + height, border : border + width]
 
-    def _fuse(self, a: Tensor, b: Tensor, levels: int) -> Tensor:
+    def _fuse(self, images: Sequence[Tensor], levels: int) -> Tensor:
+        first = images[0]
         if levels == 0:
-            return (a + b) / 2
-        rows, columns = (_orthogonal(side, a.dtype, a.device) for side in a.shape[-2:])
-        bands_a, bands_b = (rows @ image @ columns.T for image in (a, b))
-        fused = stronger(bands_a, bands_b)
-        half = (..., slice(0, a.shape[-2] // 2), slice(0, a.shape[-1] // 2))
-        fused[half] = self._fuse(bands_a[half], bands_b[half], levels - 1)
+            return torch.stack(list(images)).mean(dim=0)
+        rows, columns = (_orthogonal(side, first.dtype, first.device) for side in first.shape[-2:])
+        bands = [rows @ image @ columns.T for image in images]
+        fused = strongest(bands)
+        half = (..., slice(0, first.shape[-2] // 2), slice(0, first.shape[-1] // 2))
+        fused[half] = self._fuse([band[half] for band in bands], levels - 1)
         return rows.T @ fused @ columns
 
 
