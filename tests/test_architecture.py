@@ -10,7 +10,7 @@ import fusion_lab
 PACKAGE = Path(fusion_lab.__file__).parent
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-GROUND = {"types", "errors", "files", "seal"}
+GROUND = {"types", "errors", "files", "seal", "environment"}
 PARTS = {"networks", "losses", "weighting", "data", "metrics"}
 # What each may import besides itself.
 MAY_IMPORT = {
@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "seal": {"errors"},
+    "environment": set(),
     "public": GROUND,
     **dict.fromkeys(PARTS, GROUND),
     "data": GROUND | {"public"},
@@ -25,8 +26,12 @@ MAY_IMPORT = {
     "modules": GROUND | PARTS | {"inference"},
     "callbacks": GROUND | PARTS | {"inference", "modules", "public", "reporting"},
     "reporting": GROUND | {"metrics"},
+    "evaluation": GROUND | {"metrics", "data", "inference", "reporting"},
     "runs": GROUND | PARTS | {"public", "modules", "callbacks", "inference"},
-    "cli": GROUND | PARTS | {"public", "modules", "callbacks", "inference", "reporting", "runs"},
+    "studies": GROUND | {"public", "reporting", "runs"},
+    "cli": GROUND
+    | PARTS
+    | {"public", "modules", "callbacks", "inference", "reporting", "evaluation", "runs", "studies"},
 }
 KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "runs/", "data/datamodules.py")
 LINES = 350
