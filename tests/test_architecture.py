@@ -12,6 +12,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 GROUND = {"types", "errors", "files", "seal", "environment"}
 PARTS = {"networks", "losses", "weighting", "data", "metrics"}
+APPLICATION = {"public", "modules", "callbacks", "inference", "reporting", "evaluation", "runs", "studies", "demo"}
 # What each may import besides itself.
 MAY_IMPORT = {
     "types": set(),
@@ -29,9 +30,8 @@ MAY_IMPORT = {
     "evaluation": GROUND | {"metrics", "data", "inference", "reporting"},
     "runs": GROUND | PARTS | {"public", "modules", "callbacks", "inference"},
     "studies": GROUND | {"public", "reporting", "runs"},
-    "cli": GROUND
-    | PARTS
-    | {"public", "modules", "callbacks", "inference", "reporting", "evaluation", "runs", "studies"},
+    "demo": GROUND | PARTS | {"inference", "reporting", "runs"},
+    "cli": GROUND | PARTS | APPLICATION,
 }
 KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "runs/", "data/datamodules.py")
 LINES = 350
@@ -104,3 +104,13 @@ def test_nothing_imports_tests_or_experiments(source):
 
 def test_files_can_be_read_at_a_sitting(source):
     assert len(source.read_text(encoding="utf-8").splitlines()) <= LINES
+
+
+def test_one_place_builds_the_command_of_a_training(source):
+    """Elsewhere a training is an object: nobody builds arguments to parse them again, or knows the command line."""
+    if place(source) == "runs/command.py" or place(source).startswith("cli/"):
+        return
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert not node.value.startswith("fusion_lab.cli"), node.lineno
+    assert not [name for name in imports(source) if name.startswith("fusion_lab.cli")]
