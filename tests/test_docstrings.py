@@ -7,7 +7,7 @@ import pytest
 
 import fusion_lab
 
-MODULES = sorted({getattr(fusion_lab, name).__module__ for name in ("Run",)})
+MODULES = sorted({getattr(fusion_lab, name).__module__ for name in ("Run", "Study", "evaluate")})
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -9,11 +9,11 @@ import yaml
 from PIL import Image
 
 from fusion_lab.cli import main as main_module
-from fusion_lab.cli.gathered import gather
 from fusion_lab.data import PairDataset
 from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.files import expand_home, walk
 from fusion_lab.runs.compose import compose
+from fusion_lab.studies.gathered import gather
 
 
 def write(path, level=100, size=(9, 13)):

@@ -1,10 +1,14 @@
 """Parsing the arguments of a command."""
 
 import shlex
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentError, ArgumentParser, Namespace
 
 from fusion_lab.errors import FusionLabError
+
+if TYPE_CHECKING:
+    from fusion_lab.studies.launching import Jobs
 
 
 def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:
@@ -35,13 +39,22 @@ def add_submit_option(parser: ArgumentParser) -> None:
     )
 
 
-def submit_options(given: str | None) -> list[str] | None:
-    """Take the options of ``--submit`` apart; None where nothing is submitted.
+def submit_launcher(given: str | None) -> "Jobs | None":
+    """Return what launches the trials as the options of ``--submit`` say; None where nothing is submitted.
 
     Raises:
-        FusionLabError: A quotation mark is missing.
+        FusionLabError: A quotation mark is missing, or an option is wrong.
     """
+    if given is None:
+        return None
     try:
-        return None if given is None else shlex.split(given)
+        words = shlex.split(given)
     except ValueError as error:
         raise FusionLabError(f"--submit cannot be read ({error}): put it in quotation marks as a whole.") from None
+
+    from fusion_lab.cli.submit import read_cluster
+    from fusion_lab.studies.launching import Jobs
+
+    cluster = read_cluster(words)
+    cluster.check()
+    return Jobs(cluster)

@@ -17,7 +17,7 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 from fusion_lab.runs.command import fit_options
 from fusion_lab.runs.compose import Config
-from fusion_lab.runs.record import RESULT
+from fusion_lab.runs.result import RESULT
 
 if TYPE_CHECKING:
     import submitit

@@ -8,13 +8,12 @@ FIT = (sys.executable, "-m", "fusion_lab.cli.main", "fit")
 
 
 def fit_options(values: Mapping[str, Any] | Sequence[tuple[str, Any]]) -> list[str]:
-    """Write keys and values as ``fusion-lab fit`` takes them: ``--trainer.max_steps=3``, one letter as ``-c FILE``.
+    """Write keys and values as ``fusion-lab fit`` takes them: ``--trainer.max_steps=3``, and ``-c FILE``.
 
     Args:
         values: The values by their keys; a sequence of both where keys come several times.
     """
     words: list[str] = []
     for key, value in values.items() if isinstance(values, Mapping) else values:
-        name = f"--{key}" if len(key) > 1 else f"-{key}"
-        words += [name, str(value)] if len(key) == 1 else [f"{name}={value}"]
+        words += ["-c", str(value)] if key == "c" else [f"--{key}={value}"]
     return words

@@ -1,31 +1,16 @@
 """What a run leaves behind so that its numbers can be traced."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from importlib.metadata import distributions
 from pathlib import Path
-from typing import Any, SupportsFloat
+from typing import SupportsFloat
 from uuid import uuid4
 
 from lightning import Callback, LightningModule, Trainer
 
-from fusion_lab import __version__
+from fusion_lab.environment import environment
 from fusion_lab.files import atomic_path
-
-RESULT = "result.json"
-BEST = "best.ckpt"
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """List the checkpoints that the run in a folder can go on from, the newest first.
-
-    The best one, which may be of long ago, is none of them, nor is what a killed process has left half-written.
-    """
-    found = [path for path in (folder / "checkpoints").glob("[!.]*.ckpt") if path.name != BEST]
-    return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+from fusion_lab.runs.result import RESULT
 
 
 def record_run(folder: Path, config: str, argv: list[str]) -> None:
@@ -74,32 +59,3 @@ def run_id(folder: Path) -> str:
         with atomic_path(file) as temporary:
             temporary.write_text(uuid4().hex[:12] + "\n", encoding="utf-8")
     return file.read_text(encoding="utf-8").strip()
-
-
-def environment(argv: list[str]) -> dict[str, Any]:
-    """Tell the command, the time, the commit of the code and the version of every package."""
-    return {
-        "command": ["fusion-lab", *argv],
-        "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "fusion_lab": __version__,
-        "commit": _commit(),
-        "python": sys.version.split()[0],
-        # Every look at the metadata of a package reads its file again.
-        "packages": dict(sorted((m["Name"], m["Version"]) for d in distributions() if (m := d.metadata)["Name"])),
-    }
-
-
-def _commit() -> str | None:
-    """Give the commit of the source tree, marked where files differ from it; None outside a clone."""
-    root = Path(__file__).parents[2]
-    # Installed into the environment of another project, git would tell the commit of that one.
-    if not (root / ".git").exists():
-        return None
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", ""],
-            cwd=root, capture_output=True, text=True, check=True, timeout=10,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()

@@ -10,7 +10,7 @@ from lightning import LightningDataModule
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.stored import StoredNetwork, read_network
 from fusion_lab.networks import FusionNetwork
-from fusion_lab.runs.record import BEST, checkpoints
+from fusion_lab.runs.result import BEST, checkpoints
 from fusion_lab.seal import check_seal
 from fusion_lab.weighting import LossWeighting
 

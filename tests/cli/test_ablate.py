@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from fusion_lab.cli import trials
 from fusion_lab.cli.main import main
 from fusion_lab.files import in_use
+from fusion_lab.studies import launching
 from tests.tiny import make_pairs, overlay
 
 # Stands for `fusion-lab fit` where only the order of things matters: it does what the configuration says.
@@ -66,7 +66,7 @@ def ablate(tmp_path, monkeypatch):
     """Run the command with the stand-in, into the folder ``out``; returns its exit code."""
     (tmp_path / "fit.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trials, "COMMAND", (sys.executable, str(tmp_path / "fit.py")))
+    monkeypatch.setattr(launching, "COMMAND", (sys.executable, str(tmp_path / "fit.py")))
 
     def run(*arguments):
         return main(["ablate", "-o", "out", *map(str, arguments)])

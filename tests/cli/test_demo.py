@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fusion_lab import load_network
-from fusion_lab.cli import demo
+from fusion_lab import demo, load_network
 from fusion_lab.cli.main import main
 
 TINY = {

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fusion_lab.cli import evaluation
 from fusion_lab.cli.main import main
+from fusion_lab.evaluation import scoring
 from fusion_lab.metrics import Entropy
 from fusion_lab.metrics.protocols import PROTOCOLS
 
@@ -97,8 +97,8 @@ def test_workers_give_the_same_file(folders):
 
 def scored(monkeypatch):
     """Note which images are scored from now on."""
-    names, score = [], evaluation._score
-    monkeypatch.setattr(evaluation, "_score", lambda pair, *rest: names.append(pair.name) or score(pair, *rest))
+    names, score = [], scoring._score
+    monkeypatch.setattr(scoring, "_score", lambda pair, *rest: names.append(pair.name) or score(pair, *rest))
     return names
 
 
@@ -114,7 +114,7 @@ def test_only_what_is_missing_or_changed_is_scored_again(folders, monkeypatch):
 
 
 def test_an_interrupted_evaluation_goes_on(folders, monkeypatch):
-    score = evaluation._score
+    score = scoring._score
 
     def stop(pair, *rest):
         if pair.name == "two":
@@ -122,7 +122,7 @@ def test_an_interrupted_evaluation_goes_on(folders, monkeypatch):
         return score(pair, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "_score", stop)
+        patch.setattr(scoring, "_score", stop)
         assert main(options(folders, "--metrics", "EN")) == 130
     assert not (folders / "out" / "scores.csv").exists()
     names = scored(monkeypatch)

@@ -80,7 +80,7 @@ def test_scores_of_compare_are_not_computed_again(folders, tmp_path, monkeypatch
     def refuse(*_):
         raise AssertionError("an image was scored again")
 
-    monkeypatch.setattr("fusion_lab.cli.evaluation._score", refuse)
+    monkeypatch.setattr("fusion_lab.evaluation.scoring._score", refuse)
     assert main(options(folders, "first", "noise", more=["-o", str(tmp_path / "report.html")])) == 0
     assert "<td" in (tmp_path / "report.html").read_text(encoding="utf-8")
 

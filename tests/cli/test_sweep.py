@@ -15,14 +15,15 @@ import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 
-from fusion_lab.cli import trials
 from fusion_lab.cli.main import main
-from fusion_lab.cli.search import Listed
-from fusion_lab.cli.sweep_file import read_sweep
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import in_use
 from fusion_lab.runs.build import FusionCLI
+from fusion_lab.runs.cluster import Cluster
 from fusion_lab.runs.compose import compose
+from fusion_lab.studies import launching
+from fusion_lab.studies.search import Listed
+from fusion_lab.studies.sweep_file import read_sweep
 
 REPOSITORY = Path(__file__).parents[2]
 SWEEPS = sorted((REPOSITORY / "experiments" / "sweeps").glob("*.yaml"))
@@ -58,7 +59,7 @@ SWEEP = {
 def place(tmp_path, monkeypatch):
     (tmp_path / "fit.py").write_text(STAND_IN)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(trials, "COMMAND", (sys.executable, str(tmp_path / "fit.py"), "fit"))
+    monkeypatch.setattr(launching, "COMMAND", (sys.executable, str(tmp_path / "fit.py"), "fit"))
     return tmp_path
 
 
@@ -143,7 +144,7 @@ def test_killed_in_the_middle_it_ends_with_the_same_table(place):
     whole = (place / "out" / "table.csv").read_bytes()
     stand_in = (sys.executable, str(place / "fit.py"), "fit")
     program = (
-        f"import sys; from fusion_lab.cli import trials; trials.COMMAND = {stand_in!r};"
+        f"import sys; from fusion_lab.studies import launching; launching.COMMAND = {stand_in!r};"
         f"from fusion_lab.cli.main import main; sys.exit(main(['sweep', {str(path)!r}, '-o', 'killed', '--resume']))"
     )
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
@@ -242,8 +243,8 @@ def test_every_sweep_is_one_and_its_configurations_exist(file, monkeypatch):
     monkeypatch.chdir(REPOSITORY)
     found = read_sweep(file)
     for values in Listed(found) if found.method == "grid" else [{}]:
-        words = [*found.before, *(f"--{name}={value}" for name, value in values.items()), *found.after]
-        configs = [Path(word.partition("=")[2]) for word in words if word.startswith("--config")]
+        options = [*found.before, *values.items(), *found.after]
+        configs = [Path(value) for key, value in options if key.startswith("config")]
         assert "class_path" in compose(configs)["model"]
 
 
@@ -311,14 +312,43 @@ def test_a_missing_file_and_an_experiment_are_told(tmp_path):
         read_sweep(tmp_path / "other.yaml")
 
 
-def test_runs_may_be_jobs_of_a_cluster(place, capsys):
+class EndedJob:
+    """Stands for a job that has trained."""
+
+    ended = True
+
+    def wait(self):
+        pass
+
+
+def test_runs_may_be_jobs_of_a_cluster(place, capsys, monkeypatch):
+    sent = []
+
+    def submit(cluster, config, options):
+        run = place / "out" / "0000"
+        run.mkdir(parents=True)
+        (run / "result.json").write_text(json.dumps({"steps": 2, "metrics": {"val/loss": 1.0}}))
+        sent.append((cluster, config, options, os.environ.get("WANDB_RUN_GROUP")))
+        return EndedJob()
+
+    monkeypatch.setattr(Cluster, "submit", submit)
+    (place / "a.yaml").write_text("{one: 1, two: 1}")
+    (place / "b.yaml").write_text("two: 2")
     path = write(place, {"x": {"values": [1]}, "config.data": {"value": "b.yaml"}, "exp.seed": {"value": 3}})
     assert sweep(path, "--submit", "--cluster local --gpus 0") == 0
-    [line] = ran(place)
-    words = line[line.index("[") :]
-    assert words.startswith(
-        "['--wait', '--cluster', 'local', '--gpus', '0', '--config', 'a.yaml', '--config', 'b.yaml', '--', '--x=1'"
-    )
-    assert "'--exp.seed=3'" in words
+    options = ["--x=1", "--exp.output=${oc.env:WANDB_RUN_ID}", "--exp.name=0000", "--exp.seed=3", "--exp.output=out"]
+    assert sent == [(Cluster("local", gpus=0), {"one": 1, "two": 2}, options, "out")]
     assert sweep(path, "--resume", "--submit", "'") == 2
     assert "--submit cannot be read" in capsys.readouterr().err
+    assert sweep(path, "--resume", "--submit", "--cluster local --nodes 2") == 2
+    assert "--cluster local is one machine" in capsys.readouterr().err
+
+
+def test_a_job_that_is_refused_is_a_failure(place, capsys, monkeypatch):
+    def submit(cluster, config, options):
+        raise FusionLabError("The queue is full.")
+
+    monkeypatch.setattr(Cluster, "submit", submit)
+    (place / "a.yaml").write_text("one: 1")
+    assert sweep(write(place, {"x": {"values": [1]}}), "--submit", "--cluster local --gpus 0") == 1
+    assert "The queue is full." in capsys.readouterr().err

@@ -7,7 +7,7 @@ import pytest
 from fusion_lab.callbacks import CheckpointFiles
 from fusion_lab.errors import FusionLabError
 from fusion_lab.networks import TITA
-from fusion_lab.runs.record import checkpoints
+from fusion_lab.runs.result import checkpoints
 from fusion_lab.runs.resume import find_checkpoint
 from tests.tiny import NETWORK
 

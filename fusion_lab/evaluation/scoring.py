@@ -1,5 +1,6 @@
 """Scoring fused images of files: on any number of processes, going on where it was interrupted."""
 
+import csv
 import inspect
 import json
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from rich.progress import track
 from fusion_lab.data.images import Pixels, read_picture
 from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.pairs import Pair, PairDataset, find_images, read_source
+from fusion_lab.environment import environment
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 from fusion_lab.inference.weights import find_device
@@ -83,6 +85,28 @@ class Evaluation:
         labels = next(iter(self.rows.values()), {})
         return {label: sum(row[label] for row in self.rows.values()) / len(self.rows) for label in labels}
 
+    def write_rows(self, target: Path) -> None:
+        """Write a row for each image and one of the means as CSV."""
+        rows = {**self.rows, "mean": self.mean}
+        with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["name", *self.mean])
+            writer.writerows([name, *row.values()] for name, row in rows.items())
+
+    def write_json(self, target: Path, protocol: Protocol) -> None:
+        """Write the scores as JSON, with the metrics and the versions of all packages."""
+        told = {
+            "protocol": protocol.name,
+            "source": protocol.source,
+            "metrics": describe(protocol),
+            "mean": self.mean,
+            "images": self.rows,
+            "not_scored": self.bad,
+            "environment": environment(["evaluate"]),
+        }
+        with atomic_path(target) as temporary:
+            temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+
 
 def find_fused(
     a: Path, b: Path, fused: Path, reference: Path | None = None, **options: Unpack[SourceOptions]
@@ -117,10 +141,10 @@ def find_fused(
     return pairs
 
 
-def evaluate(
+def score_pairs(
     pairs: list[FusedPair],
     protocol: Protocol,
-    state: Path,
+    state: Path | None = None,
     device: str = "cpu",
     workers: int = 1,
     progress: str | None = None,
@@ -130,7 +154,7 @@ def evaluate(
     Args:
         pairs: The images.
         protocol: The metrics, and how images are prepared for them.
-        state: File of all results with what they belong to, written while the evaluation goes on.
+        state: File of all results with what they belong to, written while the evaluation goes on; none unless given.
         device: Where the arithmetic happens.
         workers: Processes, each with one thread; with 1 it happens in this one.
         progress: Title of a bar on stderr; none unless given.
@@ -243,8 +267,8 @@ def source_levels(pair: FusedPair) -> tuple[Pixels, Pixels]:
     return a.flatten().pixels, b.flatten().pixels
 
 
-def _read(state: Path, asked: dict[str, Any]) -> dict[str, Any]:
-    if not state.is_file():
+def _read(state: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
+    if state is None or not state.is_file():
         return {}
     try:
         kept = json.loads(state.read_text(encoding="utf-8"))
@@ -263,6 +287,8 @@ def _read(state: Path, asked: dict[str, Any]) -> dict[str, Any]:
     return rows
 
 
-def _write(state: Path, asked: dict[str, Any], rows: dict[str, Any]) -> None:
+def _write(state: Path | None, asked: dict[str, Any], rows: dict[str, Any]) -> None:
+    if state is None:
+        return
     with atomic_path(state) as temporary:
         temporary.write_text(json.dumps({"asked": asked, "rows": rows}) + "\n", encoding="utf-8")

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import yaml
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.studies.trial import Options, read_options
 
 Values = dict[str, Any]
 """One value for each parameter."""
@@ -78,8 +79,8 @@ class SweepFile:
     """
 
     path: Path
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    before: Options
+    after: Options
     method: Literal["grid", "random", "bayes"]
     parameters: tuple[Parameter, ...]
     metric: str | None
@@ -207,10 +208,10 @@ def _early_termination(path: Path, given: Any) -> EarlyTermination | None:
     return EarlyTermination(least, eta, given.get("max_iter"))
 
 
-def _command(path: Path, content: Values) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Give what stands between ``fit`` and the parameters, and what follows them."""
+def _command(path: Path, content: Values) -> tuple[Options, Options]:
+    """Return what stands between ``fit`` and the parameters, and what follows them."""
     command = [str(word) for word in content.get("command") or []]
     if "fit" not in command or "${args}" not in command:
         raise FusionLabError(f"`command` in {path} should run `fusion-lab fit` and hold ${{args}}, the parameters.")
     place = command.index("${args}")
-    return tuple(command[command.index("fit") + 1 : place]), tuple(command[place + 1 :])
+    return read_options(command[command.index("fit") + 1 : place]), read_options(command[place + 1 :])

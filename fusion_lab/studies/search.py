@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from fusion_lab.cli.sweep_file import Parameter, SweepFile, Values
 from fusion_lab.errors import FusionLabError
+from fusion_lab.studies.sweep_file import Parameter, SweepFile, Values
+
+SEED = "exp.seed"
 
 
 class Search(Protocol):
@@ -38,7 +40,7 @@ def search(sweep: SweepFile, folder: Path, seed: int = 0) -> Search:
     if sweep.method != "bayes" and sweep.early_termination is None:
         return Listed(sweep, seed)
     try:
-        from fusion_lab.cli.optuna_search import OptunaSearch
+        from fusion_lab.studies.optuna_search import OptunaSearch
     except ImportError:
         raise FusionLabError(
             f"The sweep {sweep.path} searches or ends runs early, which Optuna does: install the extra `search`."

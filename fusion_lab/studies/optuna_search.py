@@ -11,9 +11,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from fusion_lab.cli.search import Listed
-from fusion_lab.cli.sweep_file import Parameter, SweepFile, Values
 from fusion_lab.files import make_folder
+from fusion_lab.studies.search import Listed
+from fusion_lab.studies.sweep_file import Parameter, SweepFile, Values
 
 _TURNED = {"minimize": 1.0, "maximize": -1.0}
 

@@ -2,20 +2,48 @@
 
 import csv
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fusion_lab.cli.sweep import RUNS
-from fusion_lab.cli.trials import Trial
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder, walk
-from fusion_lab.runs.record import RESULT
+from fusion_lab.runs.result import RESULT
+from fusion_lab.studies.sweep import RUNS
+from fusion_lab.studies.trial import Trial
 
 _SERVER = "wandb:"
 _SOURCE = "source.txt"
+
+
+class Gathered:
+    """Trials that were run before.
+
+    Args:
+        trials: What `gather` found.
+    """
+
+    def __init__(self, trials: list[Trial]) -> None:
+        self._trials = trials
+
+    def begin(self, folder: Path) -> None:
+        """Keep nothing."""
+
+    def __iter__(self) -> Iterator[Trial]:
+        return iter(self._trials)
+
+    def known(self) -> list[Trial]:
+        """Return all of them."""
+        return self._trials
+
+    def told(self, trial: Trial) -> None:
+        """Learn nothing."""
+
+    def should_stop(self, trial: Trial) -> bool:
+        """End none."""
+        return False
 
 
 def gather(source: str, output: Path) -> list[Trial]:

@@ -1,0 +1,1 @@
+"""Scoring fused images of files and comparing methods."""

@@ -1,0 +1,1 @@
+"""Many trainings: which, how they are launched, and the table of what they came to."""

@@ -1,0 +1,85 @@
+"""`fusion_lab.Study`: axes, running, and the table, from Python."""
+
+import json
+import sys
+
+import pytest
+import yaml
+
+import fusion_lab
+from fusion_lab.studies import launching
+
+STAND_IN = """
+import json, pathlib, sys
+options = dict(a[2:].split("=", 1) for a in sys.argv[1:] if a.startswith("--"))
+run = pathlib.Path(options["exp.output"], options["exp.name"])
+run.mkdir(parents=True, exist_ok=True)
+loss = float(options.get("model.lr", 1)) + int(options["exp.seed"]) + ("b.yaml" in " ".join(sys.argv)) / 2
+(run / "options.json").write_text(json.dumps(sys.argv[1:]))
+(run / "result.json").write_text(json.dumps({"steps": 2, "metrics": {"val/loss": loss}}))
+"""
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """A folder with an experiment, two overlays, and a stand-in for training."""
+    (tmp_path / "fit.py").write_text(STAND_IN)
+    (tmp_path / "base.yaml").write_text(yaml.safe_dump({"exp": {"name": "base"}}))
+    for name in "ab":
+        (tmp_path / f"{name}.yaml").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(launching, "COMMAND", (sys.executable, str(tmp_path / "fit.py")))
+    return tmp_path
+
+
+def test_axes_are_combined_trained_and_compared(place):
+    axes = {"overlay": "[ab].yaml", "model.lr": [1.0, 2.0]}
+    study = fusion_lab.Study("base.yaml", axes=axes, seeds=2, folder="out", overrides={"exp.data_root": "x"})
+    assert [trial.title for trial in study.trials[:4]] == ["a, lr=1.0", "a, lr=2.0", "b, lr=1.0", "b, lr=2.0"]
+    assert len(study.trials) == 8
+    table = study.run(jobs=2).table(against="a, lr=1.0")["val/loss"]
+    assert list(table["mean"]) == [1.5, 2.5, 2.0, 3.0]
+    assert list(table["seeds"]) == [2, 2, 2, 2]
+    assert list(table["difference"][1:]) == [1.0, 0.5, 1.5]
+    assert list(table["low"][1:]) == [1.0, 0.5, 1.5]
+    assert "lr=2.0" in study.table().to_markdown()
+    assert "lr=2.0" in study.table().to_latex()
+    # Nothing is written before somebody asks for it.
+    assert not (place / "out" / "table.md").exists()
+    study.write()
+    assert "fusion_lab.Study('base.yaml')" in (place / "out" / "table.md").read_text()
+    given = json.loads((place / "out" / "seed1" / "base-b-lr=2.0" / "options.json").read_text())
+    assert given[:6] == ["-c", "base.yaml", "-c", "b.yaml", "--model.lr=2.0", "--exp.data_root=x"]
+    assert given[6:] == ["--exp.name=base-b-lr=2.0", "--exp.seed=1", "--exp.output=out/seed1"]
+
+
+def test_seeds_may_be_named_and_nothing_is_run_again(place):
+    study = fusion_lab.Study("base.yaml", axes={"model.lr": [1.0]}, seeds=[7], folder="out").run()
+    before = (place / "out" / "seed7" / "base-lr=1.0" / "result.json").stat().st_mtime_ns
+    study.run()
+    assert (place / "out" / "seed7" / "base-lr=1.0" / "result.json").stat().st_mtime_ns == before
+    assert study.table()["val/loss"]["mean"].item() == 8.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"axes": {"x": "none/*.yaml"}}, "No configuration matches 'none/\\*.yaml' of the axis 'x'"),
+        ({"axes": {"x": []}}, "axis 'x' has no values"),
+        ({"experiments": "nowhere.yaml"}, r"nowhere\.yaml does not exist"),
+        ({"experiments": []}, "needs an experiment"),
+        ({"axes": {"x": ["a.yaml", "./a.yaml"]}}, "have the same `exp.name`"),
+    ],
+)
+def test_mistakes(place, arguments, told):
+    with pytest.raises(fusion_lab.FusionLabError, match=told):
+        fusion_lab.Study(**{"experiments": "base.yaml", "folder": "out", **arguments})
+
+
+def test_a_table_needs_results_and_a_row_that_is_there(place):
+    study = fusion_lab.Study("base.yaml", axes={"model.lr": [1.0]}, seeds=1, folder="out")
+    with pytest.raises(fusion_lab.FusionLabError, match="has ended yet"):
+        study.table()
+    study.run()
+    with pytest.raises(fusion_lab.FusionLabError, match="no experiment 'x' to compare with"):
+        study.table(against="x")
