@@ -30,6 +30,7 @@ COMMANDS = {
     "report": "score several methods and show them, image by image, on one page for the browser",
     "explain": "show what a network decides inside, such as the weights of its operations",
     "profile": "tell what networks cost: parameters, operations, time and memory",
+    "export": "write a network as an ONNX file, for programs without PyTorch",
     "weights": "list, get and convert weights, or look into them",
     "data": "list, get and check public data sets, or make multi-focus data from visible-infrared pairs",
     "cifar100": "train a classifier on original and on enhanced images of CIFAR-100, and compare",

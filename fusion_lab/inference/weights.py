@@ -49,8 +49,9 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     """Load a network for use: in evaluation mode, without gradients.
 
     Args:
-        path: Our ``.safetensors``, a Lightning checkpoint of ours, or an official checkpoint (`OFFICIAL`); what it
-            is shows in its content, not in its name. Or the name of a network that comes with the package, ``tita`` or
+        path: Our ``.safetensors``, a Lightning checkpoint of ours, an official checkpoint (`OFFICIAL`), or an ONNX file
+            of `export_onnx`; of the first three, what it is shows in its content, not in its name. Or the name of a
+            network that comes with the package, ``tita`` or
             ``gifnet``; None for ``tita``. Or the class path of a network that learns nothing, such as
             ``fusion_lab.networks.LaplacianPyramid``.
         device: Where it shall run, such as ``cpu`` or ``cuda``.
@@ -63,6 +64,8 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
     if (unlearnt := _unlearnt(str(path))) is not None:
         return unlearnt.eval().to(place)
     path = find_weights(path)
+    if path.suffix.lower() == ".onnx":
+        return _load_onnx(path, place)
     stored = read_network(path)
     network = build_network(stored.description)
     report = _compare(network, stored, path)
@@ -70,6 +73,15 @@ def load_network(path: Path | str | None = None, device: str | torch.device = "c
         raise FusionLabError(f"The weights {path} do not fit {_name(network)}: {_complaint(report)}.")
     network.load_state_dict(stored.tensors)
     return network.eval().requires_grad_(False).to(place)
+
+
+def _load_onnx(path: Path, device: torch.device) -> FusionNetwork:
+    if device.type != "cpu":
+        raise FusionLabError(f"The ONNX file {path} runs on the CPU here: use its .safetensors on {device}.")
+    # Only who has such a file needs onnxruntime.
+    from fusion_lab.inference.onnx_export import OnnxNetwork
+
+    return OnnxNetwork(str(path)).eval()
 
 
 def find_network(name: Path | str, device: str | torch.device = "cpu") -> FusionNetwork:

@@ -104,7 +104,7 @@ class BranchBlock(nn.Module):
         height, width = asked.shape[-2:]
         window, shift = self.window_size, self.shift
         # As many windows as the shifted map needs; where it ends with a window, it gets none beyond.
-        bottom, right = ((-size - shift) % window for size in (height, width))
+        bottom, right = ((size + shift + window - 1) // window * window - size - shift for size in (height, width))
         if shift or bottom or right:
             asked = F.pad(asked, (shift, right, shift, bottom), mode="reflect")
 

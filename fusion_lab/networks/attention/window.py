@@ -113,6 +113,8 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks
     Returns:
         ``(B, rows, columns, heads, d, N)``.
     """
+    if torch.compiler.is_exporting():
+        return _at_once(queries, keys, values, bias, masks)
     batch, rows = queries.shape[:2]
     device, dtype = queries.device.type, queries.dtype
     # Autocast would compute in its own type here, but not in the backward pass.
@@ -120,6 +122,17 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks
         dtype = torch.get_autocast_dtype(device)
     flat = (x.flatten(0, 1).to(dtype).contiguous() for x in (queries, keys, values))
     return _Attention.apply(*flat, bias.to(dtype).contiguous(), masks, rows).unflatten(0, (batch, rows))
+
+
+def _at_once(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None) -> Tensor:
+    """Compute `attention` without parts, whose number would be fixed in an exported program."""
+    logits = (queries * queries.shape[-2] ** -0.5).mT @ keys + bias
+    if masks is not None:
+        _, row, column, both = masks[:, None].to(logits.dtype)
+        inner = torch.cat([logits[:, :, :-1], logits[:, :, -1:] + row], dim=2)
+        bottom = torch.cat([logits[:, -1:, :-1] + column, logits[:, -1:, -1:] + both], dim=2)
+        logits = torch.cat([inner[:, :-1], bottom], dim=1)
+    return values @ logits.softmax(dim=-1).mT
 
 
 class _Attention(torch.autograd.Function):
