@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> Path:
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside ``target``; rename it to ``target`` at the end, delete it after an error.
+    """Return a temporary path beside ``target``; rename it to ``target`` at the end, delete it after an error.
 
     The temporary name keeps the suffix, so that image writers choose the right format.
 
@@ -75,7 +75,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 
 def walk(folder: Path) -> Iterator[Path]:
-    """Give all files below a folder, in order, links to folders followed unless they lead back to where they lie in.
+    """Return all files below a folder, in order, links to folders followed unless they lead back to where they lie in.
 
     What is hidden, with a name that begins with a dot, is passed over.
 

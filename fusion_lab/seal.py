@@ -53,7 +53,7 @@ def check_seal(path: Path) -> None:
 
 
 def _digest(path: Path, comment: int) -> bytes:
-    """Give the checksum of an archive as it was before it got its comment, of so many bytes."""
+    """Return the checksum of an archive as it was before it got its comment, of so many bytes."""
     hashed = hashlib.sha256()
     for chunk in _chunks(path, path.stat().st_size - comment - _LENGTH):
         hashed.update(chunk)

@@ -71,7 +71,7 @@ class FusedPictures(Callback):
         self._draw(trainer, "test")
 
     def state_dict(self) -> dict[str, Any]:
-        """Give how many validations there were."""
+        """Return how many validations there were."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -139,7 +139,7 @@ def _parts(module: FusionModule, parameters: Sequence[Tensor]) -> dict[str, list
 def _task_gradients(
     trainer: Trainer, module: FusionModule, parameters: Sequence[Tensor], batch: Batch
 ) -> dict[str, list[Tensor]]:
-    """Give the gradient of each task in ``batch``, averaged over the ranks, which all have the same tasks."""
+    """Return the gradient of each task in ``batch``, averaged over the ranks, which all have the same tasks."""
     precision: Any = trainer.precision_plugin
     # Small gradients vanish in float16. The scale is only read: `GradScaler.scale` would change its state.
     scaler = getattr(precision, "scaler", None)

@@ -119,7 +119,7 @@ def _histories(trainer: Trainer) -> list[HistoryLogger]:
 
 
 def _due(trainer: Trainer) -> Row | None:
-    """Give the row of the step that has just been done, unless it is logged already or its turn has not come."""
+    """Return the row of the step that has just been done, unless it is logged already or its turn has not come."""
     connector: Any = trainer._logger_connector
     if not trainer.training or not connector.should_update_logs or trainer._results is None:
         return None

@@ -14,7 +14,7 @@ Losses = dict[str, Tensor]
 
 
 class MeasureAgain(UpdatesWeighting):
-    """Give a weighting such as FAMO the task losses before and after each optimizer step.
+    """Tell a weighting such as FAMO the task losses before and after each optimizer step.
 
     Under gradient accumulation the batches of one step are kept and measured together. The second pass runs in train
     mode and precision of the first, without gradients, on the bare module, so that no gradients are synchronised; the
@@ -75,7 +75,7 @@ class MeasureAgain(UpdatesWeighting):
         self._batches, self._before = [], []
 
     def state_dict(self) -> dict[str, Any]:
-        """Give the losses that the next batch is compared with."""
+        """Return the losses that the next batch is compared with."""
         return {"last": self._last} if self._last else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

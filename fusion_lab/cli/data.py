@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from jsonargparse import ArgumentParser, Namespace
+from jsonargparse import ArgumentError, ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli import data_check, data_get, data_list
 from fusion_lab.cli.arguments import parse
 from fusion_lab.errors import FusionLabError
-from fusion_lab.runs.mistakes import explain
+from fusion_lab.runs.mistakes import explain, first_cause
 
 if TYPE_CHECKING:
     import numpy as np
@@ -153,23 +153,15 @@ def _synthesis(file: Path | None) -> "tuple[Synthesis, dict[str, Any]]":
         if part is None:
             raise FusionLabError(f"The configuration {file} has no `data.init_args.auxiliary`: name another.")
         chosen = part
-    parser = _ConfigurationParser()
+    parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(Synthesis, "auxiliary")
     try:
         config = parser.parse_object({"auxiliary": chosen})
         description = json.loads(parser.dump(config, format="json", skip_none=False))["auxiliary"]
         return parser.instantiate_classes(config).auxiliary, description
-    except ValueError as error:
-        reason = str(error) if isinstance(error, FusionLabError) else explain(str(error), ())
+    except (ArgumentError, ValueError) as error:
+        reason = explain(str(first_cause(error)), {"auxiliary": chosen}, {"auxiliary": Synthesis})
         raise FusionLabError(f"The configuration {file} is wrong: {reason}") from None
-
-
-class _ConfigurationParser(ArgumentParser):
-    """A parser with errors of one sentence, also where a class has a parser of its own inside."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what the parser complains about."""
-        raise FusionLabError(explain(message, (action.dest for action in self._actions))) from None
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {

@@ -43,7 +43,7 @@ _TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 
 def usage() -> str:
-    """Give the overview of all commands."""
+    """Return the overview of all commands."""
     rows = "\n".join(f"  {name:<9} {summary}" for name, summary in COMMANDS.items())
     return (
         "usage: fusion-lab COMMAND [options]\n\n"
@@ -114,7 +114,7 @@ def _show(command: str, otherwise: Callable[..., None], message: Warning | str, 
 
 
 def _sentence(error: FusionLabError) -> str:
-    """Give the sentence alone where a worker process has put its traceback in front."""
+    """Return the sentence alone where a worker process has put its traceback in front."""
     name = f"{FusionLabError.__module__}.{FusionLabError.__qualname__}"
     return str(error).strip().rpartition(f"\n{name}: ")[2]
 

@@ -34,7 +34,7 @@ class BadSamples:
         self._noting = Lock()
 
     def count(self) -> int:
-        """Give the number of pairs that are known to be bad."""
+        """Return the number of pairs that are known to be bad."""
         return sum(int(flags.sum()) for flags in self._bad.values())
 
     def read(self, draw: Draw, read: Callable[[Draw], T]) -> T:
@@ -67,7 +67,7 @@ class BadSamples:
             self._note(task, index, reason)
 
     def _candidates(self, draw: Draw) -> Iterator[int]:
-        """Give the pair itself, then all pairs of its task in an order of its own: stand-ins come from everywhere."""
+        """Return the pair itself, then all pairs of its task in an order of its own: stand-ins come from everywhere."""
         yield draw.index
         generator = np.random.default_rng([crc32(draw.task.encode()), draw.index])
         yield from generator.permutation(len(self._bad[draw.task])).tolist()

@@ -77,12 +77,12 @@ def check(sets: Sequence[FoundSet], base: Path, progress: bool = False) -> tuple
 
 
 def first_few(lines: Sequence[str]) -> list[str]:
-    """Give the first lines, and how many more there are."""
+    """Return the first lines, and how many more there are."""
     return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
 
 
 def _list(result: Checked, place: Place) -> tuple[list[Pair], list[Path]]:
-    """Give the pairs of a place and the images without a partner, and note what is wrong with them."""
+    """Return the pairs of a place and the images without a partner, and note what is wrong with them."""
     if not place.is_there:
         return [], []
     sides: list[dict[str, Path]] = []
@@ -119,5 +119,5 @@ def _sum(path: Path) -> tuple[Path, str | None]:
 
 
 def sums_of(paths: Iterable[str], base: Path) -> Sums:
-    """Give the checksums of those of some files below a folder that are there."""
+    """Return the checksums of those of some files below a folder that are there."""
     return {path: sha256(base / path) for path in paths if (base / path).is_file()}

@@ -42,7 +42,7 @@ class TaskSamples(Dataset[Any]):
         self.bad = bad
 
     def sizes(self) -> dict[str, int]:
-        """Give the number of pairs of each task."""
+        """Return the number of pairs of each task."""
         return {task: sum(len(dataset) for dataset in datasets) for task, datasets in self.tasks.items()}
 
     def place(self, draw: Draw) -> tuple[int, int, str]:
@@ -196,22 +196,22 @@ class MultiTaskDataModule(LightningDataModule):
         refuse_small(self.splits["train"], self.augmentation.patch, self._bad_samples)
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Give mixed batches of random crops."""
+        """Return mixed batches of random crops."""
         samples = TaskSamples(self.splits["train"], self.augmentation, self._bad_samples)
         sampler = self._mixed_batches()
         sampler.resume(*self._take_place())
         return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """Give the validation pairs, or their centres, one a batch."""
+        """Return the validation pairs, or their centres, one a batch."""
         return self._whole("val", CentreCrop(self.val_crop) if self.val_crop else None)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """Give the test pairs whole, one a batch."""
+        """Return the test pairs whole, one a batch."""
         return self._whole("test")
 
     def predict_dataloader(self) -> DataLoader[Any]:
-        """Give the pairs to fuse whole, one a batch."""
+        """Return the pairs to fuse whole, one a batch."""
         return self._whole("predict")
 
     def state_dict(self) -> dict[str, Any]:
@@ -238,7 +238,7 @@ class MultiTaskDataModule(LightningDataModule):
         warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
 
     def _take_place(self) -> tuple[int, int]:
-        """Give the epoch, and the batches of it that are done, to go on after; only once."""
+        """Return the epoch, and the batches of it that are done, to go on after; only once."""
         place, self._place = self._place, (0, 0)
         return place
 

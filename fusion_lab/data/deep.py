@@ -16,7 +16,7 @@ _AVIF_CONFIGURATION = b"av1C"
 
 
 def deep_samples(data: bytes, image: Image.Image, name: str) -> tuple[NDArray[Any], int] | None:
-    """Give the samples ``(H, W)`` or ``(H, W, N)`` and the value of white; None where Pillow keeps all bits.
+    """Return the samples ``(H, W)`` or ``(H, W, N)`` and the value of white; None where Pillow keeps all bits.
 
     Args:
         data: The file.

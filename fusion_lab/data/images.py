@@ -109,7 +109,7 @@ def read_stored(path: Path, frame: int = 0) -> StoredImage:
 
 
 def range_of_files(paths: Iterable[Path], input_range: InputRange) -> InputRange:
-    """Give the levels that a range means for the values of all files together; what cannot be read is left out.
+    """Return the levels that a range means for the values of all files together; what cannot be read is left out.
 
     Raises:
         FusionLabError: None can be read.
@@ -179,7 +179,7 @@ def _stored(image: Image.Image, name: str, data: bytes = b"") -> StoredImage:
 
 
 def _as_stored(image: Image.Image, profile: bytes) -> tuple[NDArray[Any], NDArray[Any] | None, int | None]:
-    """Give grey or RGB values of an image of Pillow, alpha if it has some, and the value of white."""
+    """Return grey or RGB values of an image of Pillow, alpha if it has some, and the value of white."""
     mode = image.mode
     if mode.startswith("I;16"):
         values = np.asarray(image).astype(np.uint16)
@@ -205,7 +205,7 @@ def _zero_is_white(image: Image.Image) -> bool:
 
 
 def _orientation(image: Image.Image) -> Any:
-    """Give the EXIF orientation, 1 for upright; metadata that cannot be read say nothing."""
+    """Return the EXIF orientation, 1 for upright; metadata that cannot be read say nothing."""
     try:
         return image.getexif().get(ExifTags.Base.Orientation, 1)
     except Exception:
@@ -213,7 +213,7 @@ def _orientation(image: Image.Image) -> Any:
 
 
 def _resolution(image: Image.Image) -> tuple[float, float] | None:
-    """Give the pixels per inch across and down; what is no such number says nothing."""
+    """Return the pixels per inch across and down; what is no such number says nothing."""
     try:
         across, down = (float(one) for one in image.info["dpi"])
     except (KeyError, TypeError, ValueError):
@@ -234,7 +234,7 @@ def _no_image(path: Path, data: bytes) -> str:
 
 
 def to_pillow(picture: Picture) -> Image.Image:
-    """Give an image of Pillow: ``L``, ``LA``, ``RGB``, ``RGBA``, or ``I;16`` for 16-bit grey without alpha.
+    """Return an image of Pillow: ``L``, ``LA``, ``RGB``, ``RGBA``, or ``I;16`` for 16-bit grey without alpha.
 
     Pillow can hold no other 16-bit images: they are rounded to 8 bits.
     """
@@ -322,7 +322,7 @@ def _with_resolution(content: bytes, resolution: tuple[float, float] | None) -> 
 
 
 def check_image_suffix(path: Path) -> str:
-    """Give the suffix of ``path`` in lower case.
+    """Return the suffix of ``path`` in lower case.
 
     Raises:
         FusionLabError: It names no image format that can be written.

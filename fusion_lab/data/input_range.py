@@ -60,7 +60,7 @@ class InputRange:
         return self.kind if self.kind in ("full", "minmax") else f"{self.low!r}{sign}..{self.high!r}{sign}"
 
     def of_values(self, values: NDArray[Any]) -> "InputRange":
-        """Give the levels that this range means for values, of which there is at least one."""
+        """Return the levels that this range means for values, of which there is at least one."""
         if self.kind == "minmax":
             return InputRange("levels", float(values.min()), float(values.max()))
         if self.kind == "percentiles":
@@ -69,7 +69,7 @@ class InputRange:
         return self
 
     def of_all(self, images: Iterable[NDArray[Any]]) -> "InputRange":
-        """Give the levels that this range means for the values of many images together.
+        """Return the levels that this range means for the values of many images together.
 
         Percentiles are those of at most 65,536 values of each image, evenly spaced.
         """

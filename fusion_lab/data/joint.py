@@ -136,7 +136,7 @@ class JointDataModule(MultiTaskDataModule):
             self._samples()
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Give batches of random crops, each `repeat` times in a row."""
+        """Return batches of random crops, each `repeat` times in a row."""
         epoch, batch = self._take_place()
         sampler = self._mixed_batches()
         sampler.resume(epoch, batch // self.repeat)

@@ -175,7 +175,7 @@ class PairDataset(Dataset[Sample]):
         warnings.warn(f"{told}: they are left out.", FusionLabWarning, stacklevel=3)
 
     def _range(self, given: InputRange, files: list[Path]) -> InputRange:
-        """Give the range of each image, or the levels of all together."""
+        """Return the range of each image, or the levels of all together."""
         if self.range_over == "image" or given.kind not in ("minmax", "percentiles"):
             return given
         return range_of_files(files, given)
@@ -242,7 +242,7 @@ def _to_float(picture: Picture) -> np.ndarray:
 
 
 def _spelt(key: str, path: Path) -> str:
-    """Give a name in lower case the letters that it has in a path."""
+    """Return a name in lower case with the letters that it has in a path."""
     text = normalize("NFC", path.with_suffix("").as_posix())
     start = text.lower().rfind(key)
     return text[start : start + len(key)]

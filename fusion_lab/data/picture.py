@@ -50,7 +50,7 @@ class Picture:
         return int(np.iinfo(self.pixels.dtype).max)
 
     def luminance(self) -> Pixels:
-        """Give the ITU-R 601 luma ``(H, W)`` in Pillow's fixed-point arithmetic, as the releases do."""
+        """Return the ITU-R 601 luma ``(H, W)`` in Pillow's fixed-point arithmetic, as the releases do."""
         if self.pixels.ndim == 2:
             return self.pixels
         red, green, blue = (self.pixels[..., i].astype(np.uint64) for i in range(3))
@@ -58,11 +58,11 @@ class Picture:
         return luma.astype(self.pixels.dtype)
 
     def without_colours(self) -> "Picture":
-        """Give the luminance as a grey picture."""
+        """Return the luminance as a grey picture."""
         return replace(self, pixels=self.luminance())
 
     def deepen(self) -> "Picture":
-        """Give the same picture with 16 bits a channel."""
+        """Return the same picture with 16 bits a channel."""
         if self.pixels.dtype == np.uint16:
             return self
         alpha = None if self.alpha is None else self.alpha.astype(np.uint16) * 257
@@ -70,7 +70,7 @@ class Picture:
         return replace(self, pixels=self.pixels.astype(np.uint16) * 257, alpha=alpha, geotags=tags)
 
     def flatten(self) -> "Picture":
-        """Give the same picture with 8 bits a channel, rounded."""
+        """Return the same picture with 8 bits a channel, rounded."""
         if self.pixels.dtype == np.uint8:
             return self
 

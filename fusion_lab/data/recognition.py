@@ -99,7 +99,7 @@ def _renamed(data_set: PublicDataSet, folder: Path) -> Iterator[FoundSet]:
 
 
 def _parts(data_set: PublicDataSet, parts: Iterable[Part], roots: Iterable[Path], base: Path) -> Iterator[FoundSet]:
-    """Give all parts of a set if any is there."""
+    """Return all parts of a set if any is there."""
     found = [
         FoundSet(
             data_set.name,

@@ -18,7 +18,7 @@ _THREADS = 8
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
-    """Give the height and width of an image as it is stored; None where the header does not tell."""
+    """Return the height and width of an image as it is stored; None where the header does not tell."""
     try:
         with path.open("rb") as file:
             is_tiff = file.read(4) in STARTS

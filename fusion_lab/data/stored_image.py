@@ -47,11 +47,11 @@ class StoredImage:
     frames: int = 1
 
     def shown(self) -> NDArray[Any]:
-        """Give the values, larger ones brighter where the file tells what white is."""
+        """Return the values, larger ones brighter where the file tells what white is."""
         return self.white - self.values if self.zero_is_white and self.white is not None else self.values
 
     def measured(self) -> NDArray[Any]:
-        """Give all values that mean something, one after another.
+        """Return all values that mean something, one after another.
 
         Raises:
             FusionLabError: There are none.

@@ -94,20 +94,20 @@ def check_pixels(number: int, name: str) -> None:
 
 
 def white_of(page: TiffPage) -> int | None:
-    """Give the value of white by the bits of a sample; None for signed and floating-point samples."""
+    """Return the value of white by the bits of a sample; None for signed and floating-point samples."""
     bits = page.bitspersample
     assert page.dtype is not None
     return 2**bits - 1 if page.dtype.kind in "bu" and isinstance(bits, int) else None
 
 
 def geotags_of(page: TiffPage) -> Tags:
-    """Give the tags that say where on Earth an image lies, and which value means nothing."""
+    """Return the tags that say where on Earth an image lies, and which value means nothing."""
     tags = [page.tags[code] for code in _GEOTIFF_TAGS if code in page.tags]
     return tuple((tag.code, tag.dtype, tag.count, tag.value, True) for tag in tags)
 
 
 def resolution_of(page: TiffPage) -> tuple[float, float] | None:
-    """Give the pixels per inch, across and down."""
+    """Return the pixels per inch, across and down."""
     inches = _INCHES.get(_value(page, _RESOLUTION_UNIT) or 2)
     given = [_value(page, code) for code in (_X_RESOLUTION, _Y_RESOLUTION)]
     if inches is None or not all(isinstance(one, tuple) and len(one) == 2 and one[0] and one[1] for one in given):
@@ -117,7 +117,7 @@ def resolution_of(page: TiffPage) -> tuple[float, float] | None:
 
 
 def nodata_of(page: TiffPage) -> float | None:
-    """Give the value that means nothing, if there is one."""
+    """Return the value that means nothing, if there is one."""
     try:
         return float(str(_value(page, NODATA)).strip("\0 "))
     except ValueError:
@@ -160,7 +160,7 @@ def _check_kind(page: TiffPage, name: str) -> None:
 
 
 def _samples(page: TiffPage, name: str) -> tuple[NDArray[Any], NDArray[Any] | None, int | None]:
-    """Give grey or RGB values, alpha if there is some, and the value of white."""
+    """Return grey or RGB values, alpha if there is some, and the value of white."""
     samples, white = page.samplesperpixel, white_of(page)
     bands = page.asarray()
     if page.axes.startswith("S"):

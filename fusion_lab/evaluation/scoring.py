@@ -210,7 +210,7 @@ def _fused_pair(pair: Pair, images: dict[str, Path]) -> FusedPair:
 def _results(
     pairs: list[FusedPair], protocol: Protocol, device: str, workers: int
 ) -> Iterator[tuple[FusedPair, Scores | str]]:
-    """Give the scores of each image, or what is wrong with it, as they come."""
+    """Return the scores of each image, or what is wrong with it, as they come."""
     if workers <= 1 or len(pairs) <= 1:
         for pair in pairs:
             yield pair, _score(pair, protocol, device)
@@ -230,7 +230,7 @@ def _use_one_thread() -> None:
 
 
 def _score(pair: FusedPair, protocol: Protocol, device: str) -> Scores | str:
-    """Give the scores of one image, or the sentence that says what is wrong with it."""
+    """Return the scores of one image, or the sentence that says what is wrong with it."""
     assert pair.fused is not None
     try:
         with _named(pair.fused):

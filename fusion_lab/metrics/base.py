@@ -179,7 +179,7 @@ class MeanOverImages(Metric):
         self.count += values.numel()
 
     def compute(self) -> Tensor:
-        """Give the mean over all images, a float64 scalar.
+        """Return the mean over all images, a float64 scalar.
 
         Raises:
             FusionLabError: No image was seen.
@@ -200,7 +200,7 @@ class FusionMetric(MeanOverImages):
 
     @abstractmethod
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give the value of each image.
+        """Return the value of each image.
 
         Args:
             fused: The fused images, ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255 in floating point or uint8.

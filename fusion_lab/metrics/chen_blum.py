@@ -12,18 +12,18 @@ from fusion_lab.metrics.separable_filter import separable_filter
 
 
 def _sensitivity(frequency: Tensor) -> Tensor:
-    """Give the contrast sensitivity, a difference of Gaussians."""
+    """Return the contrast sensitivity, a difference of Gaussians."""
     return torch.exp(-(frequency / 15.3870).square()) - 0.7622 * torch.exp(-(frequency / 1.3456).square())
 
 
 def _gaussian(sigma: float) -> tuple[float, ...]:
-    """Give 31 taps of the density: they sum to a little less than 1."""
+    """Return 31 taps of the density: they sum to a little less than 1."""
     scale = math.sqrt(2 * math.pi) * sigma
     return tuple(math.exp(-(tap**2) / (2 * sigma**2)) / scale for tap in range(-15, 16))
 
 
 def _masked_contrast(planes: Tensor) -> Tensor:
-    """Give the contrast between a small and a large neighbourhood, damped where it is weak."""
+    """Return the contrast between a small and a large neighbourhood, damped where it is weak."""
     near = separable_filter(planes, _gaussian(2), border="zero")
     far = separable_filter(planes, _gaussian(4), border="zero")
     contrast = torch.where(far == 0, 0, near / far - 1).abs()
@@ -63,5 +63,5 @@ class Qcb(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qcb of each image, ``(B,)``."""
+        """Return Qcb of each image, ``(B,)``."""
         return chen_blum(fused, source_a, source_b)

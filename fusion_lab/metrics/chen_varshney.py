@@ -15,7 +15,7 @@ BLOCK = 16
 
 
 def _sensitivity(frequency: Tensor) -> Tensor:
-    """Give the contrast sensitivity of Mannos & Sakrison (1974)."""
+    """Return the contrast sensitivity of Mannos & Sakrison (1974)."""
     return 2.6 * (0.0192 + 0.144 * frequency) * torch.exp(-((0.144 * frequency) ** 1.1))
 
 
@@ -62,5 +62,5 @@ class Qcv(FusionMetric):
     higher_is_better = False
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qcv of each image, ``(B,)``."""
+        """Return Qcv of each image, ``(B,)``."""
         return chen_varshney(fused, source_a, source_b)

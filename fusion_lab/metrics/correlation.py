@@ -64,7 +64,7 @@ class CorrelationCoefficient(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give CC of each image, ``(B,)``."""
+        """Return CC of each image, ``(B,)``."""
         return correlation_coefficient(fused, source_a, source_b)
 
 
@@ -84,5 +84,5 @@ class SumCorrelationDifferences(FusionMetric):
         self.saturate = saturate
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give SCD of each image, ``(B,)``."""
+        """Return SCD of each image, ``(B,)``."""
         return sum_correlation_differences(fused, source_a, source_b, self.saturate)

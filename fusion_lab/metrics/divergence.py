@@ -72,7 +72,7 @@ class CrossEntropy(FusionMetric):
     higher_is_better = False
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give CE of each image, ``(B,)``."""
+        """Return CE of each image, ``(B,)``."""
         return cross_entropy(fused, source_a, source_b)
 
 
@@ -83,5 +83,5 @@ class TsallisEntropy(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give TE of each image, ``(B,)``."""
+        """Return TE of each image, ``(B,)``."""
         return tsallis_entropy(fused, source_a, source_b)

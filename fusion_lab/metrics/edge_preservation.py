@@ -12,7 +12,7 @@ from fusion_lab.metrics.gradients import sobel
 
 
 def _edges(level: Tensor) -> tuple[Tensor, Tensor]:
-    """Give strength and orientation (-π/2, π/2] of the edges, ``(B, H, W)`` each; zeros beyond the border."""
+    """Return strength and orientation (-π/2, π/2] of the edges, ``(B, H, W)`` each; zeros beyond the border."""
     x, y = sobel(F.pad(level, (1, 1, 1, 1)))
     return (x.square() + y.square()).sqrt(), torch.where(x == 0, math.pi / 2, torch.atan(y / x))
 
@@ -63,5 +63,5 @@ class EdgePreservation(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qabf of each image, ``(B,)``."""
+        """Return Qabf of each image, ``(B,)``."""
         return edge_preservation(fused, source_a, source_b)

@@ -25,7 +25,7 @@ TINY = torch.finfo(torch.float64).eps
 
 
 def _desired_weights(sources: Tensor) -> Tensor:
-    """Give the weights with which the sources make up the desired structure of each window.
+    """Return the weights with which the sources make up the desired structure of each window.
 
     That structure is ``sum_k c_k (x_k - mean x_k)``: linear in the sources, so that all its moments follow from
     theirs, and no window has to be built.
@@ -60,7 +60,7 @@ def _desired_weights(sources: Tensor) -> Tensor:
 
 
 def _similarity(planes: Tensor) -> Tensor:
-    """Give MEF-SSIM of one scale: fused image and sources ``(B, 3, H, W)`` to ``(B,)``."""
+    """Return MEF-SSIM of one scale: fused image and sources ``(B, 3, H, W)`` to ``(B,)``."""
     a, b = _desired_weights(planes[:, 1:]).unbind(1)
     moments = local_moments(planes, [(0, 1), (0, 2), (1, 2)], lambda images: gaussian_filter(images, SIDE, 1.5))
     variance_f, variance_a, variance_b = moments.variance.unbind(1)
@@ -131,5 +131,5 @@ class MEFSSIM(FusionMetric):
         self.scales: Scales = scales
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give MEF-SSIM of each image, ``(B,)``."""
+        """Return MEF-SSIM of each image, ``(B,)``."""
         return mef_ssim(fused, source_a, source_b, self.scales)

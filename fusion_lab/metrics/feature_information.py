@@ -55,7 +55,7 @@ def feature_mutual_information(fused: Tensor, source_a: Tensor, source_b: Tensor
 
 
 def _of_binary_features(feature_f: Tensor, feature_a: Tensor, feature_b: Tensor) -> Tensor:
-    """Give FMI of features of 0 and 1, ``(B,)``, from a count of the pairs of windows: only some thousand differ."""
+    """Return FMI of features of 0 and 1, ``(B,)``, from a count of the pairs of windows: only some thousand differ."""
     code_f, code_a, code_b = (_codes(feature) for feature in (feature_f, feature_a, feature_b))
     pairs = torch.stack([code_a, code_b], dim=1) * CODES + code_f[:, None]
     batch = len(pairs)
@@ -69,30 +69,30 @@ def _of_binary_features(feature_f: Tensor, feature_a: Tensor, feature_b: Tensor)
 
 
 def _codes(feature: Tensor) -> Tensor:
-    """Give each 3 x 3 window of 0 and 1 a number 0..511, bits in the order of `_windows`: ``(B, H - 2, W - 2)``."""
+    """Number each 3 x 3 window of 0 and 1 by 0..511, bits in the order of `_windows`: ``(B, H - 2, W - 2)``."""
     feature = feature.long()
     rows = feature[:, :-2] + 2 * feature[:, 1:-1] + 4 * feature[:, 2:]
     return rows[..., :-2] + 8 * rows[..., 1:-1] + 64 * rows[..., 2:]
 
 
 def _windows(feature: Tensor) -> Tensor:
-    """Give all 3 x 3 windows, column by column: ``(B, H, W)`` to ``(B, (H - 2) (W - 2), 9)``."""
+    """Return all 3 x 3 windows, column by column: ``(B, H, W)`` to ``(B, (H - 2) (W - 2), 9)``."""
     return feature.unfold(1, SIDE, 1).unfold(2, SIDE, 1).transpose(3, 4).reshape(len(feature), -1, PLACES)
 
 
 def _mean_information(source: Tensor, fused: Tensor) -> Tensor:
-    """Give the mean over the windows of each image: two ``(B, N, 9)`` to ``(B,)``."""
+    """Return the mean over the windows of each image: two ``(B, N, 9)`` to ``(B,)``."""
     return _in_chunks(source.flatten(0, 1), fused.flatten(0, 1)).view(len(source), -1).mean(1)
 
 
 def _in_chunks(source: Tensor, fused: Tensor) -> Tensor:
-    """Give `window_information` of any number of windows in little memory."""
+    """Return `window_information` of any number of windows in little memory."""
     chunks = zip(source.split(CHUNK), fused.split(CHUNK), strict=True)
     return torch.cat([window_information(*chunk) for chunk in chunks])
 
 
 def window_information(source: Tensor, fused: Tensor) -> Tensor:
-    """Give ``2 I(X;F) / (H(X) + H(F))`` of pairs of windows.
+    """Return ``2 I(X;F) / (H(X) + H(F))`` of pairs of windows.
 
     Args:
         source: Features of a source, ``(N, 9)``.
@@ -135,13 +135,13 @@ def _distribution(window: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _correlation(p: Tensor, q: Tensor) -> Tensor:
-    """Give Pearson's r of the probabilities of each pair, ``(N,)``; 0 where one of them is uniform."""
+    """Return Pearson's r of the probabilities of each pair, ``(N,)``; 0 where one of them is uniform."""
     p, q = p - 1 / PLACES, q - 1 / PLACES
     return ratio((p * q).sum(1), (p.square().sum(1) * q.square().sum(1)).sqrt())
 
 
 def _entropy(distribution: Tensor) -> Tensor:
-    """Give ``-sum p log2 |p|``, ``(N,)``: mixtures with a share above 1 have slightly negative entries."""
+    """Return ``-sum p log2 |p|``, ``(N,)``: mixtures with a share above 1 have slightly negative entries."""
     return -torch.xlogy(distribution, distribution.abs()).sum(1) / math.log(2)
 
 
@@ -162,5 +162,5 @@ class FeatureMutualInformation(FusionMetric):
         self.feature: Feature = feature
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give FMI of each image, ``(B,)``."""
+        """Return FMI of each image, ``(B,)``."""
         return feature_mutual_information(fused, source_a, source_b, self.feature)

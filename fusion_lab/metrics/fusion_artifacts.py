@@ -17,7 +17,7 @@ WEAK_WEIGHT = 0.001
 
 
 def _edges(level: Tensor) -> tuple[Tensor, Tensor]:
-    """Give strength in grey levels a pixel and orientation [-π/2, π/2] of the edges; mirrored beyond the border."""
+    """Return strength in grey levels a pixel and orientation [-π/2, π/2] of the edges; mirrored beyond the border."""
     x, y = (gradient / 8 for gradient in sobel(F.pad(level[:, None], (1, 1, 1, 1), mode="reflect")[:, 0]))
     # The orientation is 0 in a flat place and ±π/2 beside it where y is 0: the sign of x decides.
     return (x.square() + y.square()).sqrt(), torch.where(x == 0, 0, torch.atan(x / y))
@@ -72,5 +72,5 @@ class FusionArtifacts(FusionMetric):
     higher_is_better = False
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Nabf of each image, ``(B,)``."""
+        """Return Nabf of each image, ``(B,)``."""
         return fusion_artifacts(fused, source_a, source_b)

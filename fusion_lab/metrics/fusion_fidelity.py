@@ -20,7 +20,7 @@ SCALE_WEIGHTS = (1.0, 0.0, 0.15, 1.0)
 
 
 def _fidelity(planes: Tensor, taps: int) -> Tensor:
-    """Give the fidelity at one scale: fused image and sources ``(B, 3, H, W)`` to ``(B,)``."""
+    """Return the fidelity at one scale: fused image and sources ``(B, 3, H, W)`` to ``(B,)``."""
     moments = local_moments(planes, [(0, 1), (0, 2)], lambda images: gaussian_filter(images, taps, taps / 5))
     variance_s = moments.variance[:, 1:]
     gain, distortion = local_gain(moments.variance[:, :1], variance_s, moments.covariance, TINY)
@@ -71,5 +71,5 @@ class VIFF(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give VIFF of each image, ``(B,)``."""
+        """Return VIFF of each image, ``(B,)``."""
         return fusion_fidelity(fused, source_a, source_b)

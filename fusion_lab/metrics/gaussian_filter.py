@@ -8,7 +8,7 @@ from fusion_lab.metrics.separable_filter import Border, separable_filter
 
 
 def gaussian_kernel(taps: int, sigma: float) -> tuple[float, ...]:
-    """Give the taps of a Gaussian of standard deviation ``sigma`` in pixels; they sum to 1."""
+    """Return the taps of a Gaussian of standard deviation ``sigma`` in pixels; they sum to 1."""
     weights = [math.exp(-((tap - (taps - 1) / 2) ** 2) / (2 * sigma**2)) for tap in range(taps)]
     return tuple(weight / math.fsum(weights) for weight in weights)
 

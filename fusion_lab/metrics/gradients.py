@@ -4,7 +4,7 @@ from torch import Tensor
 
 
 def sobel(padded: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the horizontal and the vertical gradient, not normalised.
+    """Return the horizontal and the vertical gradient, not normalised.
 
     Args:
         padded: ``(B, H + 2, W + 2)``: how it goes on beyond the border is the metric's choice.

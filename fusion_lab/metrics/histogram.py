@@ -25,7 +25,7 @@ class Entropies(NamedTuple):
 
 
 def joint_distribution(first: Tensor, second: Tensor) -> Tensor:
-    """Give the relative frequency of each pair of grey levels.
+    """Return the relative frequency of each pair of grey levels.
 
     Args:
         first: ``(B, H, W)``, integers 0..255 in floating point.
@@ -43,7 +43,7 @@ def joint_distribution(first: Tensor, second: Tensor) -> Tensor:
 
 
 def distribution(image: Tensor) -> Tensor:
-    """Give the relative frequency of each grey level: ``(B, H, W)`` to ``(B, 256)`` in its dtype."""
+    """Return the relative frequency of each grey level: ``(B, H, W)`` to ``(B, 256)`` in its dtype."""
     batch = len(image)
     bins = torch.arange(batch, device=image.device).view(batch, 1, 1) * LEVELS + image.long()
     counts = torch.bincount(bins.flatten(), minlength=batch * LEVELS)
@@ -51,7 +51,7 @@ def distribution(image: Tensor) -> Tensor:
 
 
 def entropies(joint: Tensor) -> Entropies:
-    """Give the entropies of both images and of the pair from their joint distribution, ``(B, 256, 256)``."""
+    """Return the entropies of both images and of the pair from their joint distribution, ``(B, 256, 256)``."""
     first, second = joint.sum(2), joint.sum(1)
     entr = torch.special.entr
     return Entropies(entr(first).sum(-1), entr(second).sum(-1), entr(joint).sum((1, 2)))

@@ -132,7 +132,7 @@ class Entropy(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give EN of each image, ``(B,)``."""
+        """Return EN of each image, ``(B,)``."""
         return entropy(fused)
 
 
@@ -155,7 +155,7 @@ class FusionMutualInformation(FusionMetric):
         self.variant: MutualInformationVariant = variant
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give MI of each image, ``(B,)``."""
+        """Return MI of each image, ``(B,)``."""
         return fusion_mutual_information(fused, source_a, source_b, self.base, self.variant)
 
 
@@ -166,7 +166,7 @@ class NormalizedMutualInformation(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give NMI of each image, ``(B,)``."""
+        """Return NMI of each image, ``(B,)``."""
         return normalized_mutual_information(fused, source_a, source_b)
 
 
@@ -177,5 +177,5 @@ class Qncie(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qncie of each image, ``(B,)``."""
+        """Return Qncie of each image, ``(B,)``."""
         return qncie(fused, source_a, source_b)

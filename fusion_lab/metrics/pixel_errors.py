@@ -87,7 +87,7 @@ class MeanSquaredError(FusionMetric):
     higher_is_better = False
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give MSE of each image, ``(B,)``."""
+        """Return MSE of each image, ``(B,)``."""
         return mean_squared_error(fused, source_a, source_b)
 
 
@@ -98,7 +98,7 @@ class VIFBRootMeanSquaredError(FusionMetric):
     higher_is_better = False
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give VIFB's RMSE of each image, ``(B,)``."""
+        """Return VIFB's RMSE of each image, ``(B,)``."""
         return vifb_root_mean_squared_error(fused, source_a, source_b)
 
 
@@ -119,5 +119,5 @@ class PeakSignalNoiseRatio(FusionMetric):
         self.variant: PeakSignalNoiseRatioVariant = variant
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give PSNR of each image, ``(B,)``."""
+        """Return PSNR of each image, ``(B,)``."""
         return peak_signal_noise_ratio(fused, source_a, source_b, self.variant)

@@ -62,7 +62,7 @@ class ReferenceMetric(MeanOverImages):
 
     @abstractmethod
     def score(self, fused: Tensor, reference: Tensor) -> Tensor:
-        """Give the value of each image.
+        """Return the value of each image.
 
         Args:
             fused: The fused images, ``(B, 1, H, W)`` or ``(B, 3, H, W)``, integers 0..255.
@@ -89,7 +89,7 @@ class ReferencePSNR(ReferenceMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, reference: Tensor) -> Tensor:
-        """Give PSNR of each image, ``(B,)``."""
+        """Return PSNR of each image, ``(B,)``."""
         return reference_psnr(fused, reference)
 
 
@@ -100,5 +100,5 @@ class ReferenceSSIM(ReferenceMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, reference: Tensor) -> Tensor:
-        """Give SSIM of each image, ``(B,)``."""
+        """Return SSIM of each image, ``(B,)``."""
         return reference_ssim(fused, reference)

@@ -23,7 +23,7 @@ CHUNK = 2**20
 
 @lru_cache(maxsize=64)
 def _band(kernel: tuple[float, ...], stride: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Give the matrix ``((BLOCK - 1) * stride + taps, BLOCK)`` that filters one strip."""
+    """Return the matrix ``((BLOCK - 1) * stride + taps, BLOCK)`` that filters one strip."""
     # The cache may be filled under inference mode and used where gradients are wanted.
     with torch.inference_mode(False):
         band = torch.zeros((BLOCK - 1) * stride + len(kernel), BLOCK, dtype=torch.float64)

@@ -113,7 +113,7 @@ class StandardDeviation(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give SD of each image, ``(B,)``."""
+        """Return SD of each image, ``(B,)``."""
         return standard_deviation(fused)
 
 
@@ -134,7 +134,7 @@ class SpatialFrequency(FusionMetric):
         self.norm: SpatialFrequencyNorm = norm
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give SF of each image, ``(B,)``."""
+        """Return SF of each image, ``(B,)``."""
         return spatial_frequency(fused, self.norm)
 
 
@@ -155,7 +155,7 @@ class AverageGradient(FusionMetric):
         self.norm: AverageGradientNorm = norm
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give AG of each image, ``(B,)``."""
+        """Return AG of each image, ``(B,)``."""
         return average_gradient(fused, self.norm)
 
 
@@ -166,5 +166,5 @@ class EdgeIntensity(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give EI of each image, ``(B,)``."""
+        """Return EI of each image, ``(B,)``."""
         return edge_intensity(fused)

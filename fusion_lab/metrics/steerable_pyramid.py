@@ -50,7 +50,7 @@ def _from_octant(octant: tuple[tuple[float, ...], ...]) -> Tensor:
 
 @lru_cache(maxsize=2)
 def _kernels(first: bool) -> Tensor:
-    """Give a level's filters ``(3, taps, taps)``: of both orientations, and the one before the next level.
+    """Return a level's filters ``(3, taps, taps)``: of both orientations, and the one before the next level.
 
     With those of the first level the low-pass that comes before it is merged; being symmetric, it changes nothing in
     how the image goes on beyond its border.
@@ -69,7 +69,7 @@ def _kernels(first: bool) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _spectra(first: bool, height: int, width: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Give the factors ``(3, height, width // 2 + 1)`` that correlate with a level's filters."""
+    """Return the factors ``(3, height, width // 2 + 1)`` that correlate with a level's filters."""
     with torch.inference_mode(False):
         kernels = _kernels(first).to(device)
         centred = F.pad(kernels, (0, width - kernels.shape[2], 0, height - kernels.shape[1]))
@@ -79,7 +79,7 @@ def _spectra(first: bool, height: int, width: int, dtype: torch.dtype, device: t
 
 
 def oriented_bands(images: Tensor, levels: int = 4) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give the bands of vertical and of horizontal edges, from the finest level to the coarsest.
+    """Return the bands of vertical and of horizontal edges, from the finest level to the coarsest.
 
     They are bands 1 and 4 of the pyramid's 6 orientations. Beyond the border the image is mirrored.
 

@@ -22,7 +22,7 @@ SIDES: dict[str, int] = {"gaussian": 11, "uniform": 7}
 def similarity(
     means: tuple[Tensor, Tensor], variances: tuple[Tensor, Tensor], covariance: Tensor, stabilisers: tuple[float, float]
 ) -> Tensor:
-    """Give SSIM of each window: likeness of the means times likeness of contrast and structure.
+    """Return SSIM of each window: likeness of the means times likeness of contrast and structure.
 
     Args:
         means: Of both images, broadcastable.
@@ -134,5 +134,5 @@ class FusionSSIM(FusionMetric):
         self.data_range = data_range
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give SSIM of each image, ``(B,)``."""
+        """Return SSIM of each image, ``(B,)``."""
         return fusion_ssim(fused, source_a, source_b, self.reduction, self.border, self.window, self.data_range)

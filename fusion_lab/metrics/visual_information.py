@@ -22,7 +22,7 @@ VIFReduction = Literal["sum", "mean"]
 
 
 def _visible_information(mean_free: Tensor, taps: int) -> tuple[Tensor, Tensor]:
-    """Give the information that reaches the eye at one scale: through the fused image, from the source.
+    """Return the information that reaches the eye at one scale: through the fused image, from the source.
 
     Args:
         mean_free: Fused image and sources, ``(B, 3, H, W)``.
@@ -98,5 +98,5 @@ class VisualInformationFidelitySum(FusionMetric):
         self.white = white
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give VIF of each image, ``(B,)``."""
+        """Return VIF of each image, ``(B,)``."""
         return visual_information_fidelity_sum(fused, source_a, source_b, self.reduction, self.white)

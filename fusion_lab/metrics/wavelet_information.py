@@ -25,7 +25,7 @@ BLOCK = 3
 
 
 def _covariance(bands: Tensor) -> Tensor:
-    """Give the covariance of the 3 x 3 coefficients of all overlapping blocks: ``(N, h, w)`` to ``(N, 9, 9)``.
+    """Return the covariance of the 3 x 3 coefficients of all overlapping blocks: ``(N, h, w)`` to ``(N, 9, 9)``.
 
     Only its lower triangle, the one that ``torch.linalg.eigh`` reads, is to be used.
     """
@@ -78,7 +78,7 @@ def _window_mean(planes: Tensor, side: int) -> Tensor:
 
 
 def _band_information(bands: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Give the information of one band that reaches the eye: through the fused image, and from the sources.
+    """Return the information of one band that reaches the eye: through the fused image, and from the sources.
 
     Args:
         bands: Of fused image and sources, ``(B, 3, h, w)``.
@@ -162,5 +162,5 @@ class WaveletVIF(FusionMetric):
         self.data_range = data_range
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give WaveletVIF of each image, ``(B,)``."""
+        """Return WaveletVIF of each image, ``(B,)``."""
         return wavelet_information_fidelity(fused, source_a, source_b, self.data_range)

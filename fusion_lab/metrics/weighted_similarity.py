@@ -22,7 +22,7 @@ windows is 1e-3; the rounding errors of float64 stay below 1e-9."""
 
 
 def _similarities(moments: LocalMoments, stabilisers: tuple[float, float]) -> Tensor:
-    """Give SSIM of the first image with each of the others, ``(B, 2, h, w)``."""
+    """Return SSIM of the first image with each of the others, ``(B, 2, h, w)``."""
     mean, variance, covariance = moments
     return similarity((mean[:, :1], mean[:, 1:]), (variance[:, :1], variance[:, 1:]), covariance[:, :2], stabilisers)
 
@@ -34,13 +34,13 @@ def _exact_moments(planes: Tensor, pairs: list[tuple[int, int]], taps: int) -> L
 
 
 def _share(of_a: Tensor, of_b: Tensor) -> Tensor:
-    """Give A's share of the sum, 1/2 where both are 0."""
+    """Return A's share of the sum, 1/2 where both are 0."""
     total = of_a + of_b
     return torch.where(total == 0, 0.5, of_a / total)
 
 
 def _prewitt(level: Tensor) -> Tensor:
-    """Give the strength of Prewitt's edges, not normalised, with zeros beyond the border: ``(B, H, W)``."""
+    """Return the strength of Prewitt's edges, not normalised, with zeros beyond the border: ``(B, H, W)``."""
     padded = F.pad(level, (1, 1, 1, 1))
     down = padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]
     along = padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]
@@ -155,7 +155,7 @@ class Qw(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qw of each image, ``(B,)``."""
+        """Return Qw of each image, ``(B,)``."""
         return piella_edge_similarity(fused, source_a, source_b)
 
 
@@ -166,7 +166,7 @@ class Qy(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qy of each image, ``(B,)``."""
+        """Return Qy of each image, ``(B,)``."""
         return yang_similarity(fused, source_a, source_b)
 
 
@@ -177,5 +177,5 @@ class Qc(FusionMetric):
     higher_is_better = True
 
     def score(self, fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give Qc of each image, ``(B,)``."""
+        """Return Qc of each image, ``(B,)``."""
         return cvejic_similarity(fused, source_a, source_b)

@@ -193,19 +193,19 @@ class FusionModule(EvaluatedModule):
         return list(batch)
 
     def _terms(self, task: str, fused: Tensor, sample: Sample) -> dict[str, Tensor]:
-        """Give the weighted loss terms of a task."""
+        """Return the weighted loss terms of a task."""
         return self._measure(self.objectives[task], fused, sample)
 
     @staticmethod
     def _measure(objective: nn.Module, image: Tensor, sample: Sample) -> dict[str, Tensor]:
-        """Give weighted loss terms in float32 at least: SSIM's variances cancel in half precision."""
+        """Return weighted loss terms in float32 at least: SSIM's variances cancel in half precision."""
         if image.dtype in (torch.float16, torch.bfloat16):
             image = image.float()
         with torch.autocast(image.device.type, enabled=False):
             return objective(image, sample)
 
     def task_losses(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
-        """Give the loss, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
+        """Return the loss, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
         return {task: total(terms) for task, terms in self.task_terms(batch, tasks).items()}
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Any] | None:
@@ -314,7 +314,7 @@ class FusionModule(EvaluatedModule):
         return done > 0 and done % int(self.trainer.num_training_batches) == 0
 
     def _over_ranks(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give each loss its mean over all ranks as value and leave its gradient, which DDP averages.
+        """Return each loss with its mean over all ranks as value and its own gradient, which DDP averages.
 
         Every rank then weighs the tasks alike, as one process with the whole batch would.
         """

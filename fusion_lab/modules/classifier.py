@@ -51,7 +51,7 @@ class ClassifierModule(LightningModule):
         )
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give the scores ``(B, classes)`` of images ``(B, 3, H, W)`` in [0, 1]."""
+        """Return the scores ``(B, classes)`` of images ``(B, 3, H, W)`` in [0, 1]."""
         return self.network((images - self.mean) / self.deviation)
 
     def configure_optimizers(self) -> Any:
@@ -62,7 +62,7 @@ class ClassifierModule(LightningModule):
         return [optimizer], [MultiStepLR(optimizer, drops)]
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
-        """Give the cross-entropy of a batch."""
+        """Return the cross-entropy of a batch."""
         images, labels = batch
         loss = F.cross_entropy(self(self.augmentation(images / 255)), labels)
         self.log("train/loss", loss, prog_bar=True)

@@ -61,7 +61,7 @@ class EvaluatedModule(LightningModule):
         self._log_evaluation("test")
 
     def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Give the fused luminance of each task, ``(B, 1, H, W)`` in [0, 1]."""
+        """Return the fused luminance of each task, ``(B, 1, H, W)`` in [0, 1]."""
         return {task: self._fuse_whole(sample).clamp(0, 1) for task, sample in batch.items()}
 
     def _fuse_whole(self, sample: Sample) -> Tensor:

@@ -27,7 +27,7 @@ BRANCHES: dict[str, Task] = {
 
 
 def gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
-    """Give the private losses of the release; MEF, which it does not train, has that of MFF."""
+    """Return the private losses of the release; MEF, which it does not train, has that of MFF."""
     return {
         "ivf": {"information": InformationError()},
         "mff": {"error": SquaredError()},
@@ -36,7 +36,7 @@ def gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
 
 
 def gifnet_public() -> dict[str, LossTerm]:
-    """Give the public loss of the release."""
+    """Return the public loss of the release."""
     return {"structure": MultiScaleStructure(), "error": SquaredError()}
 
 
@@ -117,7 +117,7 @@ class GIFNetModule(FusionModule):
         return [task for task in batch if self.phase in (None, _branch(task))]
 
     def task_terms(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, dict[str, Tensor]]:
-        """Give every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given.
+        """Return every weighted loss term, a scalar, of ``tasks`` in ``batch``; of those trained now unless given.
 
         Raises:
             FusionLabError: The phase has no task in the batch, or a task is of no branch, or lacks its equal help.
@@ -144,7 +144,7 @@ class GIFNetModule(FusionModule):
             return self.network.encoder(sample["source_a"], sample["source_b"])
 
     def _main_terms(self, task: str, helping: str, batch: Batch, features: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Give the terms of one task as the main one."""
+        """Return the terms of one task as the main one."""
         branch, sample = _branch(task), batch[task]
         if features[helping].shape != features[task].shape:
             sizes = " and ".join(str(tuple(batch[one]["source_a"].shape)) for one in (task, helping))

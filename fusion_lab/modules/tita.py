@@ -8,7 +8,7 @@ from fusion_lab.weighting import LossWeighting
 
 
 def tita_objectives() -> dict[str, dict[str, LossTerm]]:
-    """Give the objectives of TITA's release, which are SwinFusion's: 20 texture, 20 intensity, 10 structure."""
+    """Return the objectives of TITA's release, which are SwinFusion's: 20 texture, 20 intensity, 10 structure."""
     return {
         "ivf": {
             "texture": Texture(20),

@@ -62,7 +62,7 @@ def unpack(archive: Path, folder: Path, take: Take) -> list[Path]:
 
 
 def _choose(opened: ZipFile, archive: Path, take: Take) -> Iterator[tuple[str, ZipInfo]]:
-    """Give each member to take with the path to put it to."""
+    """Return each member to take with the path to put it to."""
     seen = set()
     for member in opened.infolist():
         path = PurePosixPath(member.filename)

@@ -96,13 +96,13 @@ which set they are of, and how many pairs it has."""
 
 @cache
 def data_sets() -> Mapping[str, PublicDataSet]:
-    """Give all public data sets by name."""
+    """Return all public data sets by name."""
     text = Path(__file__).with_suffix(".yaml").read_text(encoding="utf-8")
     return MappingProxyType({name: _data_set(name, entry) for name, entry in yaml.safe_load(text).items()})
 
 
 def find_data_set(name: str) -> PublicDataSet:
-    """Give a data set by its name.
+    """Return a data set by its name.
 
     Raises:
         FusionLabError: There is none of this name.

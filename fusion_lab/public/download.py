@@ -20,7 +20,7 @@ _LONGEST_REASON = 200
 
 
 def address_of(url: str) -> str:
-    """Give the address that a file is really fetched from: below the mirror, if there is one.
+    """Return the address that a file is really fetched from: below the mirror, if there is one.
 
     Raises:
         FusionLabError: The mirror is no address.
@@ -80,7 +80,7 @@ def download(url: str, target: Path, progress: bool = False) -> Path:
 
 
 def _reason(error: "RequestException") -> str:
-    """Give a few words instead of the chain of exceptions that requests prints."""
+    """Return a few words instead of the chain of exceptions that requests prints."""
     from requests import Timeout
     from requests.exceptions import ChunkedEncodingError, ConnectionError
 

@@ -37,7 +37,7 @@ class Fetched:
 
 
 def manifest_of(data_set: PublicDataSet, root: Path) -> Path:
-    """Give the manifest that is beside a data set once it is fetched."""
+    """Return the manifest that is beside a data set once it is fetched."""
     return root / f"{data_set.name}.sha256"
 
 
@@ -94,7 +94,7 @@ def fetch_data_set(data_set: PublicDataSet, root: Path, progress: bool = False) 
 
 @contextmanager
 def working_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Give an empty hidden folder in another, on the disk of the result, and remove it at the end.
+    """Return an empty hidden folder in another, on the disk of the result, and remove it at the end.
 
     Raises:
         FusionLabError: It cannot be made.

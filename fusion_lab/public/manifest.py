@@ -15,7 +15,7 @@ _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
 
 
 def sha256(path: Path) -> str:
-    """Give the SHA-256 of a file.
+    """Return the SHA-256 of a file.
 
     Raises:
         FusionLabError: It cannot be read.
@@ -67,7 +67,7 @@ def write_manifest(file: Path, sums: Mapping[str, str], title: str) -> None:
 
 
 def digest(sums: Mapping[str, str]) -> str:
-    """Give one checksum that stands for all files and their paths, whatever their order."""
+    """Return one checksum that stands for all files and their paths, whatever their order."""
     return hashlib.sha256("".join(f"{sums[path]}  {path}\n" for path in sorted(sums)).encode()).hexdigest()
 
 

@@ -71,7 +71,7 @@ PUBLIC_WEIGHTS: Mapping[str, PublicWeights] = MappingProxyType(
 
 
 def find_public_weights(name: str) -> PublicWeights:
-    """Give published weights by their name.
+    """Return published weights by their name.
 
     Raises:
         FusionLabError: There are none of this name.
@@ -82,7 +82,7 @@ def find_public_weights(name: str) -> PublicWeights:
 
 
 def cached_weights(name: str) -> Path:
-    """Give the file that weights are kept in, or would be, once they are fetched: in the user's cache."""
+    """Return the file that weights are kept in, or would be, once they are fetched: in the user's cache."""
     from pooch import os_cache  # type: ignore[import-untyped]
 
     return Path(os_cache("fusion_lab")) / "weights" / f"{name}.safetensors"

@@ -186,7 +186,7 @@ def _check(pair: ReportPair) -> None:
 
 
 def _roles(pair: ReportPair) -> list[tuple[str, ImageArray, str]]:
-    """Give the name, the image and the role of all images of a pair in the order in which they are shown."""
+    """Return the name, the image and the role of all images of a pair in the order in which they are shown."""
     sources = [(pair.source_a_name, pair.source_a, "source"), (pair.source_b_name, pair.source_b, "source")]
     fused = [(result.method, result.image, "fused") for result in pair.fused]
     reference = [] if pair.reference is None else [("Reference", pair.reference, "reference")]

@@ -77,7 +77,7 @@ def legend(metrics: Sequence[MetricColumn]) -> str:
 def score_data(
     tasks: Mapping[str, Sequence[ScoredPair]], metrics: Sequence[MetricColumn], links: Mapping[int, str]
 ) -> str:
-    """Give the scores of every pair as JSON that can stand inside a ``script`` element.
+    """Return the scores of every pair as JSON that can stand inside a ``script`` element.
 
     Args:
         tasks: The pairs by the name of their task as it is shown.
@@ -109,7 +109,7 @@ def count(pairs: int) -> str:
 
 
 def _finite(pair: ScoredPair, metrics: Sequence[MetricColumn]) -> list[list[str | list[float | None]]]:
-    """Give each method with its values in the order of the metrics."""
+    """Return each method with its values in the order of the metrics."""
     means = mean_scores([pair])
     return [[method, [row.get(metric.label) for metric in metrics]] for method, row in means.items()]
 

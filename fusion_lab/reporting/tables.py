@@ -104,13 +104,13 @@ class ComparisonTable:
         return f"{cell.mean:.{column.decimals}f}{deviation}{fewer}"
 
     def marks(self, row: int, on: str = "✓") -> list[str]:
-        """Give a check mark for each switch that is on in a row, and nothing for those that are off."""
+        """Return a check mark for each switch that is on in a row, and nothing for those that are off."""
         told = [states[row] for states in self.switches.values()]
         return [on if state else "" if state is False else _NOTHING for state in told]
 
 
 def decimals_of(means: Sequence[float]) -> int:
-    """Give the decimals that show a usual one of some means with four digits, 0 to 9."""
+    """Return the decimals that show a usual one of some means with four digits, 0 to 9."""
     sizes = [abs(mean) for mean in means if mean and math.isfinite(mean)]
     places = _DIGITS - 1 - math.floor(math.log10(median(sizes))) if sizes else _DIGITS - 1
     return min(max(places, 0), _MOST_DECIMALS)
@@ -128,7 +128,7 @@ def higher_is_better(metric: str) -> bool | None:
 
 
 def summary(values: Sequence[float]) -> Cell:
-    """Give the mean and the sample standard deviation of one value or more."""
+    """Return the mean and the sample standard deviation of one value or more."""
     mean = sum(values) / len(values)
     # Not statistics.stdev, which raises where a value is infinite.
     squares = sum((value - mean) * (value - mean) for value in values)
@@ -249,7 +249,7 @@ def _in_markdown(text: str) -> str:
 
 
 def _common_scores(names: Sequence[str], runs: Sequence[Mapping[str, float]]) -> list[str]:
-    """Give the metrics of validation that all runs have: the whole loss, then task by task, its loss first."""
+    """Return the metrics of validation that all runs have: the whole loss, then task by task, its loss first."""
     common = [name for name in names if name.startswith("val/") and all(name in run for run in runs)]
     groups = [name.rpartition("/")[0] for name in common]
     return sorted(common, key=lambda n: (n != "val/loss", groups.index(n.rpartition("/")[0]), not n.endswith("/loss")))

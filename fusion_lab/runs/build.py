@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn
 import torch
 import yaml
 from jsonargparse.typing import register_type
-from lightning import LightningDataModule, seed_everything
+from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from omegaconf.errors import OmegaConfBaseException
@@ -20,8 +20,8 @@ from fusion_lab.callbacks import ConfiguredSteps, TellSmallPairs
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
 from fusion_lab.modules.schedules import BY_FACTORIES
-from fusion_lab.runs.compose import Config
-from fusion_lab.runs.mistakes import explain
+from fusion_lab.runs.compose import Config, override
+from fusion_lab.runs.mistakes import explain, first_cause
 
 # Some methods of TorchJD take tensors: a configuration gives lists.
 register_type(torch.Tensor, torch.Tensor.tolist, partial(torch.tensor, dtype=torch.float32))
@@ -59,14 +59,26 @@ class Experiment:
     switches: dict[str, bool] = field(default_factory=dict)
 
 
+KINDS: dict[str, Any] = {
+    "exp": Experiment,
+    "trainer": Trainer,
+    "model": FusionModule,
+    "data": LightningDataModule,
+    "seed_everything": bool | int,
+}
+"""What the keys at the top of a configuration are."""
+
+
 class _Parser(LightningArgumentParser):
-    """The parser of Lightning, but with errors of one sentence."""
+    """The parser of Lightning, but one that raises."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise what the parser complains about."""
-        # The whole configuration is the value of `--config`.
-        inner = message.removeprefix('Parser key "config": ')
-        raise FusionLabError(explain(inner, (action.dest for action in self._actions))) from None
+        raise _RefusedError(message) from None
+
+
+class _RefusedError(ValueError):
+    """What the parser says of a configuration."""
 
 
 class FusionCLI(LightningCLI):
@@ -121,7 +133,7 @@ def parse(command: str, config: Config, options: Sequence[str] = ()) -> FusionCL
     _quieten()
     # The parser takes the text of a configuration where it takes a file.
     whole = yaml.safe_dump(_by_factories(config), sort_keys=False)
-    with _in_sentences():
+    with _in_sentences(config, options):
         return FusionCLI(
             FusionModule,
             LightningDataModule,
@@ -136,19 +148,26 @@ def parse(command: str, config: Config, options: Sequence[str] = ()) -> FusionCL
 
 
 @contextmanager
-def _in_sentences() -> Iterator[None]:
+def _in_sentences(config: Config | None = None, options: Sequence[str] = ()) -> Iterator[None]:
     """Tell what the parser and the classes of a configuration complain about in one sentence."""
     try:
         yield
     except FusionLabError:
         raise
+    except _RefusedError as error:
+        given = [word.removeprefix("--").partition("=") for word in options if word.startswith("--") and "=" in word]
+        try:
+            whole = override(config or {}, {key: value for key, _, value in given})
+        except FusionLabError:
+            whole = config or {}
+        raise FusionLabError(explain(str(error), whole, KINDS)) from None
     except ImportError as error:
         raise FusionLabError(
             f"A class of the configuration needs a package that is missing ({' '.join(str(error).split())}): "
             "install it; for methods of TorchJD it is in the extra `weightings`."
         ) from None
     except (TypeError, ValueError, MisconfigurationException, OmegaConfBaseException) as error:
-        raise FusionLabError(explain(str(error), ())) from None
+        raise FusionLabError(explain(str(first_cause(error)), {}, {})) from None
 
 
 def _by_factories(value: Any) -> Any:

@@ -271,7 +271,7 @@ def _local(folder: Path, asked: Cluster) -> "submitit.Executor":
 
 
 def _visible_gpus() -> tuple[int, ...]:
-    """Give the GPUs that the user has chosen; none if all may be taken."""
+    """Return the GPUs that the user has chosen; none if all may be taken."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     try:
         return tuple(int(number) for number in chosen.split(",") if number.strip())

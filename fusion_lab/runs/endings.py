@@ -60,7 +60,7 @@ def _sentence(error: Exception, trainer: Trainer, checkpoint: Path | None) -> st
     if isinstance(error, FusionLabError):
         return None
     if isinstance(error, MisconfigurationException):
-        return explain(str(error), ())
+        return explain(str(error), {}, {})
     reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
     if "finished reduction in the prior iteration" in reason:
         return (

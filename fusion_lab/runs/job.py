@@ -49,7 +49,7 @@ class Fit:
             raise SystemExit(code)
 
     def checkpoint(self) -> DelayedSubmission:
-        """Give submitit what the requeued job runs: the same, which finds its checkpoint itself."""
+        """Return what the requeued job runs: the same, which finds its checkpoint itself."""
         return DelayedSubmission(Fit(self.config, self.options))
 
     def _fit(self) -> int | str | None:

@@ -53,7 +53,7 @@ def record_result(folder: Path, steps: int, metrics: Mapping[str, SupportsFloat]
 
 
 def run_id(folder: Path) -> str:
-    """Give the name by which W&B knows the run in a folder: random, and the same whenever the run goes on."""
+    """Return the name by which W&B knows the run in a folder: random, and the same whenever the run goes on."""
     file = folder / "wandb_id"
     if not file.is_file():
         with atomic_path(file) as temporary:

@@ -323,7 +323,7 @@ def _full(trials: Sequence[Trial]) -> str:
 
 
 def _checksum(path: Path) -> str:
-    """Give the SHA-256 of a file of a run, or nothing where the run has none."""
+    """Return the SHA-256 of a file of a run, or nothing where the run has none."""
     return sha256(path) if path.is_file() else ""
 
 

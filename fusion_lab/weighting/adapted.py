@@ -59,7 +59,7 @@ class AdaptedWeighting(LossWeighting, Generic[Method]):
         return self.name
 
     def get_extra_state(self) -> State:
-        """Give what changed in the module since it was made, its parameters aside: plain data and tensors.
+        """Return what changed in the module since it was made, its parameters aside: plain data and tensors.
 
         What holds more than that, such as the solver of Nash-MTL, is left out whole and begins anew.
         """

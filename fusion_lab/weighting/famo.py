@@ -53,7 +53,7 @@ class FAMO(LossWeighting):
         self.register_buffer("steps", torch.zeros(()))
 
     def task_weights(self) -> Tensor:
-        """Give ``softmax(logits)``, ``(tasks,)``."""
+        """Return ``softmax(logits)``, ``(tasks,)``."""
         return self.logits.softmax(dim=0)
 
     def forward(self, losses: dict[str, Tensor]) -> Tensor:

@@ -91,7 +91,7 @@ def test_mistakes_are_told_in_one_sentence(source, tmp_path, capsys, arguments, 
         ("{class_path: fusion_lab.data.auxiliary.Nothing}", "Nothing"),
         (
             "{class_path: fusion_lab.data.auxiliary.FocusSynthesis, init_args: {radius: [3.0]}}",
-            "auxiliary.radius: Exp",
+            "auxiliary.radius: should be tuple",
         ),
         ("{class_path: fusion_lab.data.auxiliary.FocusSynthesis, init_args: {radius: [3, 1]}}", "low <= high"),
         ("{class_path: fusion_lab.data.auxiliary.FocusSynthesis, init_args: {kernel: box}}", "kernel"),

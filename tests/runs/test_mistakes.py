@@ -54,7 +54,7 @@ SENTENCES = {
     ),
     "word where a tensor may be": (
         "--model.init_args.optimizer.init_args.lr=high",
-        "model.optimizer.lr: should be a number, not 'high'.",
+        "model.optimizer.lr: should be a number or Tensor, not 'high'.",
     ),
     "word for a switch": (
         "--model.init_args.skip_bad_losses=maybe",
@@ -83,7 +83,7 @@ SENTENCES = {
     ),
     "key of a pair": (
         nested("data.init_args.train.ivf", [{"class_path": PAIRS, "init_args": {"rooot": "x"}}]),
-        "data.train: there is no key 'rooot': did you mean 'root'?",
+        "data.train.ivf: there is no key 'rooot': did you mean 'root'?",
     ),
     "class": (
         f"--{NETWORK}.class_path=fusion_lab.networks.Tita",
@@ -119,11 +119,11 @@ SENTENCES = {
     ),
     "class path left out": (
         nested("data", {"batch_size": 3}),
-        "data: should be a LightningDataModule, told by `class_path` and `init_args`.",
+        "data: the key 'batch_size' should be in `init_args`.",
     ),
     "class path empty": (
         nested(f"{NETWORK}.class_path", None),
-        "model.network: a value is empty (null) where one is needed.",
+        "model.network: `class_path` is empty or no text: name a class, such as fusion_lab.networks.TITA.",
     ),
     "arguments that are none": (
         nested("data.init_args", 3),
@@ -134,7 +134,10 @@ SENTENCES = {
         "trainer.callbacks: `monitor` is missing: it has no default.",
     ),
     "model left out": (nested("model", None), "`model` is missing: it has no default."),
-    "reference": ("--exp.name=${exp.nmae}", "there is no key 'exp.nmae', which is referred to with a dollar sign."),
+    "reference": (
+        "--exp.name=${exp.nmae}",
+        "Interpolation key 'exp.nmae' not found.",
+    ),
     "value out of range": (
         "--data.init_args.batch_size=0",
         "`batch_size` should be at least 1. Found `batch_size = 0`.",
@@ -155,5 +158,5 @@ def test_all_choices_of_a_key_are_told(told):
 
 
 def test_what_is_not_known_is_told_as_it_is_on_one_line_of_bounded_length():
-    assert explain("something\n  else", ()) == "something."
-    assert len(explain("x" * 5000, ())) < 500
+    assert explain("something\n  else", {}, {}) == "something else."
+    assert len(explain("x" * 5000, {}, {})) < 500

@@ -39,5 +39,5 @@ class StoredFocus(Synthesis):
         return {role: np.moveaxis(rgb(picture), -1, 0) for role, picture in companions.items()}
 
     def render(self, clear: Tensor, recipe: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Give the far- and the near-focused images ``(B, 3, H, W)``."""
+        """Return the far- and the near-focused images ``(B, 3, H, W)``."""
         return recipe["far_focus"], recipe["near_focus"]

@@ -12,4 +12,4 @@ class Mixing(ABC):
 
     @abstractmethod
     def shares(self, sizes: dict[str, int]) -> dict[str, float]:
-        """Give the share of each task, positive and 1 in sum, for the number of pairs of each."""
+        """Return the share of each task, positive and 1 in sum, for the number of pairs of each."""

@@ -10,6 +10,6 @@ class Proportional(Mixing):
     """
 
     def shares(self, sizes: dict[str, int]) -> dict[str, float]:
-        """Give every task its part of the pool."""
+        """Return the part of the pool of each task."""
         total = sum(sizes.values())
         return {task: size / total for task, size in sizes.items()}

@@ -94,7 +94,7 @@ class MixedBatches(Sampler[list[Draw]]):
             yield self._batch(orders, batch)
 
     def _deal(self) -> NDArray[np.int64]:
-        """Give how many pairs of each task one rank has had before each batch, ``(batches + 1, tasks)``."""
+        """Return how many pairs of each task one rank has had before each batch, ``(batches + 1, tasks)``."""
         places = self.batch_size * len(self.sizes)
         batches = max(1, self._epoch_pairs() // (places * self.world_size))
         # No task gets more of the first places.
@@ -114,7 +114,7 @@ class MixedBatches(Sampler[list[Draw]]):
         return np.concatenate([np.zeros((1, len(most)), np.int64), counts.cumsum(axis=0)])
 
     def _epoch_pairs(self) -> int:
-        """Give the number of pairs, of all tasks and ranks together, until each task has been passed once."""
+        """Return the number of pairs, of all tasks and ranks together, until each task has been passed once."""
         needed = {task: size / self.shares[task] if self.shares[task] else inf for task, size in self.sizes.items()}
         slowest = max(needed, key=lambda task: needed[task])
         if needed[slowest] > _LONGEST_EPOCH:
@@ -125,7 +125,7 @@ class MixedBatches(Sampler[list[Draw]]):
         return round(needed[slowest])
 
     def _order(self, task: str, dealt: int) -> NDArray[np.int64]:
-        """Give the (pair, seed) rows of a task in this epoch, of which each rank has ``dealt``."""
+        """Return the (pair, seed) rows of a task in this epoch, of which each rank has ``dealt``."""
         needed, size = dealt * self.world_size, self.sizes[task]
         generator = np.random.default_rng([self.seed, self.epoch, crc32(task.encode())])
         passes = [generator.permutation(size) for _ in range(-(-needed // size))]

@@ -25,7 +25,7 @@ class Shares(Mixing):
         self.given = shares
 
     def shares(self, sizes: dict[str, int]) -> dict[str, float]:
-        """Give every task its share of the sum.
+        """Return the share of the sum of each task.
 
         Raises:
             FusionLabError: A task has no share, or a share has no task.

@@ -21,7 +21,7 @@ class Temperature(Mixing):
         self.temperature = temperature
 
     def shares(self, sizes: dict[str, int]) -> dict[str, float]:
-        """Give every task its flattened part of the pool."""
+        """Return the flattened part of the pool of each task."""
         # Relative to the largest, no power is too large for a float.
         largest = max(sizes.values())
         weights = {task: (size / largest) ** (1 / self.temperature) for task, size in sizes.items()}
