@@ -6,6 +6,7 @@ from fusion_lab.networks.attention import IPA
 from fusion_lab.networks.interaction import InterBlock
 from fusion_lab.networks.layers.drop_path import DropPath
 from fusion_lab.networks.layers.padding import pad_to_multiple
+from fusion_lab.networks.layers.strips import in_strips
 from fusion_lab.networks.operations import Addition, HighPass
 
 SMALL = {
@@ -145,3 +146,24 @@ def test_recomputing_activations_changes_no_gradient():
         network(a, b).square().sum().backward()
     for plain, recomputed in zip(*(network.parameters() for network in networks), strict=True):
         torch.testing.assert_close(plain.grad, recomputed.grad, rtol=1e-9, atol=1e-12)
+
+
+def test_a_blend_weighs_the_sources_and_corrects_the_result():
+    network = TITA(**SMALL, blend=True).eval()
+    a, b = torch.rand(2, 1, 1, 17, 24)
+    last = network.head[-1]
+    torch.nn.init.zeros_(last.weight)
+    with torch.no_grad():
+        last.bias.copy_(torch.tensor([0.0, 0.0]))
+        torch.testing.assert_close(network(a, b), (a + b) / 2)
+        last.bias.copy_(torch.tensor([50.0, 0.25]))
+        torch.testing.assert_close(network(a, b), b + 0.25)
+
+
+def test_a_blend_in_strips_is_the_plain_pass():
+    network = TITA(**SMALL, blend=True).eval()
+    a, b = torch.rand(2, 1, 1, 72, 56)
+    with torch.no_grad():
+        plain = network(a, b)
+        with in_strips(8 * 24):
+            torch.testing.assert_close(network(a, b), plain, atol=2e-5, rtol=0)
