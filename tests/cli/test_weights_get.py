@@ -42,7 +42,7 @@ def files(folder):
 def test_list(capsys):
     assert run("list") == 0
     rows = {line.split()[1]: line for line in capsys.readouterr().out.splitlines() if line.startswith("│ ")}
-    assert "361,815" in rows["tita"]
+    assert "361,906" in rows["tita"]
     assert "shipped" in rows["gifnet"]
     assert f"weights get {NAME}" in rows[NAME]
     assert "AWCXV/GIFNet" in rows[NAME]
