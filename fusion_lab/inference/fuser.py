@@ -19,7 +19,7 @@ from fusion_lab.data.stored_image import StoredImage
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.bands import fuse_bands
 from fusion_lab.inference.colour import ColourRule, colour_rule, to_common_depth
-from fusion_lab.inference.tiling import Order, fuse_many
+from fusion_lab.inference.tiling import Order, fuse_luminance, fuse_many
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
 
@@ -57,7 +57,8 @@ class Fuser:
         Raises:
             FusionLabError: The sizes differ, a side is shorter than 8 pixels, or the network fails.
         """
-        fused = fuse_many(self.network, sources_of(self.network, a, b), self.memory_limit)
+        source_a, source_b = sources_of(self.network, a, b)
+        fused = fuse_luminance(self.network, source_a, source_b, self.memory_limit)
         return paint(a, b, fused[0, 0], colour_rule(self.network), self.colours)
 
     def fuse_many(self, pictures: Sequence[Picture], order: Order = "fold") -> Picture:
