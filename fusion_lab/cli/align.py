@@ -1,12 +1,12 @@
 """``fusion-lab align``: bring images onto the grid of others that show the same scene."""
 
-import sys
 from pathlib import Path
 from typing import Literal
 
 from jsonargparse import ArgumentParser
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.options import add_unpaired, tell_failures
 
 HELP = "bring images onto the grid of others of the same scene"
 
@@ -22,9 +22,7 @@ def main(argv: list[str]) -> int:
             print(f"{name}: moved by {found.shift:.1f} pixels, edges agree by {found.similarity:.2f}")
     number = len(done.found.keys() | done.failed.keys())
     print(f"Aligned {len(done.written)} of {number} pairs into {args.output}; what was found is in {FOUND} there.")
-    for reason in done.failed.values():
-        print(f"Not aligned: {reason}", file=sys.stderr)
-    return 1 if done.failed else 0
+    return tell_failures("aligned", done.failed.values())
 
 
 def _parser() -> ArgumentParser:
@@ -43,10 +41,5 @@ def _parser() -> ArgumentParser:
         default="homography",
         help="warps that are looked for",
     )
-    parser.add_argument(
-        "--unpaired",
-        type=Literal["raise", "leave_out"],
-        default="raise",
-        help="what is done about images without a partner: raise (a mistake), or leave_out",
-    )
+    add_unpaired(parser)
     return parser

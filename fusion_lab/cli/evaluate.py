@@ -1,6 +1,5 @@
 """``fusion-lab evaluate``: score the fused images of one method."""
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.options import add_source_options
+from fusion_lab.cli.options import add_source_options, tell_failures
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
     from fusion_lab.metrics.protocols import Protocol
 
 HELP = "score fused images by the metrics of a published table, or by any others"
-_SHOWN = 10
 
 
 def main(argv: list[str]) -> int:
@@ -110,12 +108,7 @@ def _source_options(args: Namespace) -> "SourceOptions":
 
 def tell_bad(evaluation: "Evaluation") -> int:
     """Name the images that could not be scored on stderr; returns the exit code."""
-    reasons = list(evaluation.bad.values())
-    for reason in reasons[:_SHOWN]:
-        print(f"Not scored: {reason}", file=sys.stderr)
-    if len(reasons) > _SHOWN:
-        print(f"... and {len(reasons) - _SHOWN} more.", file=sys.stderr)
-    return 1 if reasons else 0
+    return tell_failures("scored", evaluation.bad.values())
 
 
 def _print(evaluation: "Evaluation", protocol: "Protocol") -> None:

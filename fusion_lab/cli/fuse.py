@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options
+from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options, tell_failures
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ _DETAILS = (
     "left out and told; started again, the command fuses what is missing or has changed. Pansharpening: A is the "
     "panchromatic image and B the TIFF of the bands; the result has the bands of B on the grid of A."
 )
-_SHOWN = 10
 
 
 def main(argv: list[str]) -> int:
@@ -142,9 +141,4 @@ def tell(done: "FusedFiles", verb: str, noun: str, output: Path) -> int:
         print(f"{verb} {number} {noun}{'' if number == 1 else 's'} into {place}{before}.")
     else:
         print(f"All {len(done.kept)} {noun}s in {output} were done before: --overwrite makes them anew.")
-    reasons = list(done.failed.values())
-    for reason in reasons[:_SHOWN]:
-        print(f"Not fused: {reason}", file=sys.stderr)
-    if len(reasons) > _SHOWN:
-        print(f"... and {len(reasons) - _SHOWN} more.", file=sys.stderr)
-    return 1 if reasons else 0
+    return tell_failures("fused", done.failed.values())

@@ -1,10 +1,24 @@
 """Options that the commands share which use a network."""
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat
+
+_SHOWN = 10
+
+
+def tell_failures(verb: str, reasons: Iterable[str]) -> int:
+    """Print on stderr why things were ``Not`` done, some of many; returns the exit code, 1 where there is a reason."""
+    told = list(reasons)
+    for reason in told[:_SHOWN]:
+        print(f"Not {verb}: {reason}", file=sys.stderr)
+    if len(told) > _SHOWN:
+        print(f"... and {len(told) - _SHOWN} more.", file=sys.stderr)
+    return 1 if told else 0
 
 
 def add_network_options(parser: ArgumentParser, shipped: str = "tita") -> None:
@@ -64,6 +78,11 @@ def add_source_options(parser: ArgumentParser) -> None:
     parser.add_argument("--range-a", default="full", metavar="RANGE", help=_RANGE.format("A"))
     parser.add_argument("--range-b", default="full", metavar="RANGE", help=_RANGE.format("B"))
     add_range_over(parser)
+    add_unpaired(parser)
+
+
+def add_unpaired(parser: ArgumentParser) -> None:
+    """Let the user say what becomes of images without partner."""
     parser.add_argument(
         "--unpaired",
         type=Literal["raise", "leave_out"],

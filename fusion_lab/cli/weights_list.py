@@ -29,7 +29,7 @@ def run(_: Namespace) -> int:
     for file in sorted(SHIPPED_WEIGHTS.glob("*.safetensors")):
         network = load_network(file)
         parameters = sum(parameter.numel() for parameter in network.parameters())
-        source = "trained on the embedded data alone"
+        source = f"trained for the package: {file.with_suffix('.md').name} beside it"
         table.add_row(file.stem, type(network).__name__, f"{parameters:,}", source, "MIT, as fusion_lab", "shipped")
     for name, weights in PUBLIC_WEIGHTS.items():
         repository = weights.repository

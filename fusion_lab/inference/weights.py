@@ -21,7 +21,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.public.weights import PUBLIC_WEIGHTS, cached_weights
 
 SHIPPED_WEIGHTS = Path(__file__).parents[1] / "weights"
-"""The networks that come with the package: ``tita`` and ``gifnet``, trained on the embedded data alone."""
+"""The networks that come with the package, ``tita`` and ``gifnet``, each with a card that tells how it was trained."""
 
 _LONGEST_REASON = 500
 

@@ -168,6 +168,11 @@ class FusionModule(EvaluatedModule):
             scheduler = self._make_scheduler(optimizer)
         except ValueError as error:
             raise FusionLabError(f"`optimizer` or `scheduler` has a wrong argument: {error}.") from None
+        except ZeroDivisionError:
+            raise FusionLabError(
+                "The `scheduler` has a part of no steps, such as a warm-up of a short run: train longer, or give that "
+                "part a larger share."
+            ) from None
         return {"optimizer": optimizer, "lr_scheduler": schedule_config(scheduler)}
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:

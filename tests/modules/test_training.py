@@ -370,3 +370,9 @@ def test_a_wrong_schedule_is_told(root, few, tmp_path):
     tiny = module(scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=1.0, total_steps=-1))
     with pytest.raises(FusionLabError, match="wrong argument"):
         trainer(tmp_path, max_steps=1).fit(tiny, data(root, few))
+
+
+def test_a_schedule_with_a_part_of_no_steps_is_told(root, few, tmp_path):
+    tiny = module(scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=1.0, total_steps=20, pct_start=0.05))
+    with pytest.raises(FusionLabError, match="part of no steps"):
+        trainer(tmp_path, max_steps=20).fit(tiny, data(root, few))
