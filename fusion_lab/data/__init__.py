@@ -9,8 +9,9 @@ if TYPE_CHECKING:
     from fusion_lab.data.embedded_pairs import EmbeddedPairs
     from fusion_lab.data.joint import JointDataModule
     from fusion_lab.data.pairs import PairDataset
+    from fusion_lab.data.synthesized_pairs import SynthesizedPairs
 
-__all__ = ["Augmentation", "EmbeddedPairs", "JointDataModule", "MultiTaskDataModule", "PairDataset"]
+__all__ = ["Augmentation", "EmbeddedPairs", "JointDataModule", "MultiTaskDataModule", "PairDataset", "SynthesizedPairs"]
 
 _HOMES = {
     "Augmentation": "augmentation",
@@ -18,6 +19,7 @@ _HOMES = {
     "JointDataModule": "joint",
     "MultiTaskDataModule": "datamodules",
     "PairDataset": "pairs",
+    "SynthesizedPairs": "synthesized_pairs",
 }
 
 

@@ -5,10 +5,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_lab.networks.attention.window import attention
-from fusion_lab.networks.layers.linear import Pointwise
+from fusion_lab.networks.layers.linear import Pointwise, joint_linear
 from fusion_lab.networks.layers.rescale_norm import RescaleNorm
 from fusion_lab.networks.layers.strips import over_rows, over_windows
-from fusion_lab.networks.layers.windows import merge, partition
+from fusion_lab.networks.layers.windows import join_heads, split_heads
 
 
 class OffsetBias(nn.Module):
@@ -57,7 +57,7 @@ class BranchBlock(nn.Module):
         self.value = Pointwise(dim, dim)
         self.depthwise = nn.Conv2d(dim, dim, 5, padding=2, groups=dim, padding_mode="reflect")
         self.projection = Pointwise(dim, dim)
-        self.mlp = nn.Sequential(Pointwise(dim, 2 * dim), nn.ReLU(), Pointwise(2 * dim, dim))
+        self.mlp = nn.Sequential(Pointwise(dim, 2 * dim), nn.ReLU(inplace=True), Pointwise(2 * dim, dim))
 
     def forward(
         self,
@@ -81,39 +81,40 @@ class BranchBlock(nn.Module):
         """
         mean, deviation = self.norm.statistics(x)
         rescale, rebias = self.norm.rescale(deviation), self.norm.rebias(mean)
-
-        def ask(x: Tensor, *others: Tensor) -> Tensor:
-            normed = self.norm.normalise(x, mean, deviation)
-            own, keys = self.query_key(normed).chunk(2, dim=1)
-            return torch.cat([*(others or [own]), keys, self.value(normed)], dim=1)
-
-        asked = over_rows(ask, [x] if queries is None else [x, queries], halo=0)
-        queries, _, values = asked.chunk(3, dim=1)
-        attended = self._attend(asked, bias)
+        scale, offset = self.norm.as_factors(mean, deviation)
+        attended, queries, values = self._attend(x, scale, offset, bias, queries)
 
         def finish(x: Tensor, attended: Tensor, local: Tensor) -> Tensor:
             mixed = self.projection(attended + self.depthwise(local))
-            x = x + ((mixed.detach() if detach else mixed) * rescale + rebias)
+            x = torch.addcmul(x + rebias, mixed.detach() if detach else mixed, rescale)
             return x + self.mlp(x)
 
         x = over_rows(finish, [x, attended, values if local is None else local], halo=2)
         return x, queries, values
 
-    def _attend(self, asked: Tensor, bias: Tensor) -> Tensor:
-        """Attend with queries, keys and values ``(B, 3 C, H, W)``; gives ``(B, C, H, W)``."""
-        height, width = asked.shape[-2:]
+    def _attend(
+        self, x: Tensor, scale: Tensor, offset: Tensor, bias: Tensor, queries: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Attend within a map ``(B, C, H, W)``; gives what was attended, the queries and the values, each as large."""
+        height, width = x.shape[-2:]
         window, shift = self.window_size, self.shift
         # As many windows as the shifted map needs; where it ends with a window, it gets none beyond.
         bottom, right = ((size + shift + window - 1) // window * window - size - shift for size in (height, width))
+        streams = [x] if queries is None else [x, queries]
         if shift or bottom or right:
-            asked = F.pad(asked, (shift, right, shift, bottom), mode="reflect")
+            # What is local to a pixel does not mind the order: fewer channels are mirrored before it than after.
+            streams = [F.pad(stream, (shift, right, shift, bottom), mode="reflect") for stream in streams]
 
         def attend(_: object, maps: list[Tensor]) -> list[Tensor]:
-            tall, wide = maps[0].shape[1:3]
-            windows = partition(maps[0], window).unflatten(1, (tall // window, wide // window))
-            queries, keys, values = windows.mT.unflatten(-2, (3, self.num_heads, -1)).unbind(-4)
-            out = attention(queries, keys, values, bias).flatten(-3, -2).mT.flatten(1, 2)
-            return [merge(out, window, tall, wide)]
+            normed = torch.addcmul(offset.permute(0, 2, 3, 1), maps[0], scale.permute(0, 2, 3, 1))
+            asked, values = joint_linear(normed, self.query_key, self.value)
+            own, keys = asked.chunk(2, dim=-1)
+            asking = maps[1] if len(maps) > 1 else own
+            query, key, value = (split_heads(each, window, self.num_heads) for each in (asking, keys, values))
+            return [join_heads(attention(query, key, value, bias), window), asking, values]
 
-        whole = over_windows(attend, [asked.permute(0, 2, 3, 1)], window, overwrite=False)[0].permute(0, 3, 1, 2)
-        return whole[..., shift : shift + height, shift : shift + width]
+        found = over_windows(attend, [stream.permute(0, 2, 3, 1) for stream in streams], window, overwrite=False)
+        attended, asking, values = (
+            each.permute(0, 3, 1, 2)[..., shift : shift + height, shift : shift + width] for each in found
+        )
+        return attended, asking if queries is None else queries, values

@@ -34,8 +34,8 @@ class Pointwise(nn.Conv2d):
         return F.linear(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
 
-def joint_linear(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """Apply several linear layers to the same ``(..., in)`` by one product; gives ``(..., out)`` of each."""
-    weight = torch.cat([layer.weight for layer in layers])
+def joint_linear(x: Tensor, *layers: nn.Linear | Pointwise) -> tuple[Tensor, ...]:
+    """Apply several linear layers to the same ``(..., in)`` by one product; returns ``(..., out)`` of each."""
+    weights = [layer.weight.flatten(1) for layer in layers]
     bias = torch.cat([layer.get_parameter("bias") for layer in layers])
-    return F.linear(x, weight, bias).split([layer.out_features for layer in layers], dim=-1)
+    return F.linear(x, torch.cat(weights), bias).split([len(weight) for weight in weights], dim=-1)

@@ -36,6 +36,12 @@ class RescaleNorm(nn.Module):
         mean, variance = image_moments(x)
         return mean, (variance + 1e-5).sqrt()
 
+    def as_factors(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what `normalise` multiplies a map by and then adds, ``(B, C, 1, 1)`` each."""
+        scale = self.gain / deviation
+        return scale, self.offset - mean * scale
+
     def normalise(self, x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
         """Normalise ``(B, C, H, W)`` by such statistics."""
-        return (x - mean) / deviation * self.gain + self.offset
+        scale, offset = self.as_factors(mean, deviation)
+        return torch.addcmul(offset, x, scale)

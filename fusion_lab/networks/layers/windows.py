@@ -18,6 +18,23 @@ def merge(windows: Tensor, window: int, height: int, width: int) -> Tensor:
     return x.reshape(b, height, width, c)
 
 
+def split_heads(x: Tensor, window: int, num_heads: int) -> Tensor:
+    """Cut ``(B, H, W, C)`` into the windows and heads of an attention, ``(B, H/window, W/window, heads, d, N)``.
+
+    N is ``window * window`` and d is ``C / heads``: one copy brings the map into the order of the products.
+    """
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // window, window, w // window, window, num_heads, c // num_heads)
+    return x.permute(0, 1, 3, 5, 6, 2, 4).reshape(b, h // window, w // window, num_heads, c // num_heads, window**2)
+
+
+def join_heads(x: Tensor, window: int) -> Tensor:
+    """Undo `split_heads`: ``(B, rows, columns, heads, d, N)`` to ``(B, H, W, C)``."""
+    b, rows, columns, num_heads, d, _ = x.shape
+    x = x.view(b, rows, columns, num_heads * d, window, window).permute(0, 1, 4, 2, 5, 3)
+    return x.reshape(b, rows * window, columns * window, num_heads * d)
+
+
 def relative_position_index(window: int) -> Tensor:
     """Index of each (query, key) pair of a window in a table of ``(2 window - 1)^2`` offsets, ``(N, N)``, row-major."""
     y, x = (grid.flatten() for grid in torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij"))

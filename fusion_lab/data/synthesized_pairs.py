@@ -1,0 +1,62 @@
+"""Pairs whose two sources are made from one image."""
+
+from functools import cached_property
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+import torch
+from torch.utils.data import default_convert
+
+from fusion_lab.data.augmentation import Transform
+from fusion_lab.data.auxiliary.base import Synthesis
+from fusion_lab.data.colour import luma, rgb
+from fusion_lab.data.images import read_picture
+from fusion_lab.data.input_range import FULL
+from fusion_lab.data.pairs import PairDataset, cut
+from fusion_lab.data.scenes import find_companions
+from fusion_lab.types import Sample
+
+
+class SynthesizedPairs(PairDataset):
+    """Pairs made from visible images while they are read, such as the two focuses of a sharp photograph.
+
+    Their ``target`` is the luminance of the visible image. A batch with other pairs of the task drops it.
+
+    Args:
+        root: The folder that ``visible`` is below.
+        visible: Where the images are, a folder or a pattern as in `PairDataset`.
+        synthesis: How the two sources are made; its companions are looked for below ``root``.
+        limit: Use only the first so many images, in order of their names.
+    """
+
+    def __init__(self, root: Path | str, visible: str, synthesis: Synthesis, limit: int | None = None) -> None:
+        super().__init__(root, a=visible, b=visible, limit=limit)
+        self.synthesis = synthesis
+
+    @cached_property
+    def companions(self) -> list[dict[str, Path]]:
+        """The images beside each visible one that the synthesis needs, by role."""
+        return find_companions(self, self.synthesis.companions)
+
+    def sample(self, index: int, augmentation: Transform | None, seed: int) -> Sample:
+        """Make one pair as luminance ``(1, H, W)`` in [0, 1], cut and rendered by what is drawn from ``seed``."""
+        pair = self.pairs[index]
+        pictures = {"source_a": pair.read(self.cache)[0]}
+        for role, path in self.companions[index].items():
+            pictures[role] = self.cache.read(read_picture, path, FULL)
+        if augmentation:
+            pictures = cut(pictures, augmentation, seed, pair.name)
+        visible = rgb(pictures.pop("source_a"))
+        recipe = self.synthesis.draw(visible, pictures, np.random.default_rng([seed, crc32(b"auxiliary")]))
+        clear = torch.from_numpy(np.ascontiguousarray(np.moveaxis(visible, -1, 0)))[None]
+        sources = self.synthesis.render(clear, {key: default_convert(value)[None] for key, value in recipe.items()})
+        source_a, source_b, target = (luma(images)[0] for images in (*sources, clear))
+        return Sample(
+            name=pair.name,  # type: ignore[typeddict-item]
+            file_a=str(pair.a),  # type: ignore[typeddict-item]
+            file_b=str(pair.b),  # type: ignore[typeddict-item]
+            source_a=source_a,
+            source_b=source_b,
+            target=target,
+        )
