@@ -8,8 +8,17 @@ from torch import nn
 
 from fusion_lab.networks import TITA
 from fusion_lab.networks.layers.drop_path import DropPath
+from fusion_lab.networks.layers.linear import Linear
 from fusion_lab.networks.layers.padding import pad_to_multiple, pad_to_next_multiple
-from fusion_lab.networks.layers.windows import merge, partition, relative_position_index, shift_mask
+from fusion_lab.networks.layers.strips import in_strips
+from fusion_lab.networks.layers.windows import (
+    join_heads,
+    merge,
+    partition,
+    relative_position_index,
+    shift_mask,
+    split_heads,
+)
 
 
 @settings(max_examples=30, deadline=None)
@@ -183,3 +192,39 @@ def test_every_parameter_starts_as_the_release_starts_it(tita):
     noise = [p.detach().flatten() for name, p in parameters.items() if name.endswith(("noise1", "noise2"))]
     assert is_normal(torch.cat(noise), 1.0)
     assert seen == set(parameters)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    rows=st.integers(1, 3),
+    columns=st.integers(1, 4),
+    window=st.integers(1, 5),
+    heads=st.sampled_from([1, 2, 3]),
+    seed=st.integers(0, 9),
+)
+def test_heads_are_split_by_windows_and_joined_again(rows, columns, window, heads, seed):
+    torch.manual_seed(seed)
+    x = torch.rand(2, rows * window, columns * window, 6)
+    split = split_heads(x, window, heads)
+    expected = partition(x, window).unflatten(1, (rows, columns)).mT.unflatten(-2, (heads, -1))
+    assert torch.equal(split, expected)
+    assert torch.equal(join_heads(split, window), x)
+
+
+@pytest.mark.parametrize("given", ["plain", "view", "no bias"])
+def test_products_in_strips_are_those_of_pytorch(given):
+    torch.manual_seed(0)
+    layer = Linear(60, 180, bias=given != "no bias")
+    x = torch.rand(1, 8, 24, 70)[..., 3:63] if given == "view" else torch.rand(1, 8, 24, 60)
+    expected = torch.nn.functional.linear(x, layer.weight, layer.bias)
+    with torch.no_grad(), in_strips():
+        assert torch.allclose(layer(x), expected, rtol=0, atol=1e-6)
+        with torch.autocast("cpu", torch.bfloat16):
+            assert layer(x).dtype == torch.bfloat16
+
+
+def test_products_outside_strips_keep_their_gradient():
+    layer = Linear(60, 60)
+    with in_strips():
+        layer(torch.rand(4, 60)).sum().backward()
+    assert layer.weight.grad is not None

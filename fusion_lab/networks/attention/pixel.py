@@ -6,9 +6,8 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from fusion_lab.networks.layers.linear import linear, multi_layer_perceptron
+from fusion_lab.networks.layers.linear import linear, multi_layer_perceptron, product
 
 
 class TwoKeyAttention(nn.Module):
@@ -38,7 +37,7 @@ class TwoKeyAttention(nn.Module):
             return x.unflatten(-1, (self.num_heads, -1))
 
         # One product for both keys. Their bias cancels: as a zero it is still a parameter with a gradient.
-        difference = heads(F.linear(keys[1] - keys[0], self.key.weight, self.key.bias - self.key.bias))
+        difference = heads(product(keys[1] - keys[0], self.key.weight, self.key.bias - self.key.bias))
         logit = (heads(self.query(query)) * difference).sum(-1, keepdim=True)
         own, other = heads(self.value(values[0])), heads(self.value(values[1]))
         # On CUDA, autocast sums in float32, which `lerp` refuses beside half precision.

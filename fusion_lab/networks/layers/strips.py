@@ -55,6 +55,11 @@ def _part_pixels(x: Tensor) -> int | None:
     return max(1, (pixels or PART.get(x.device.type, _PART_ELSEWHERE)) // len(x))
 
 
+def works_in_strips(x: Tensor) -> bool:
+    """Return whether maps such as ``x`` are worked on part by part."""
+    return _part_pixels(x) is not None
+
+
 def over_windows(
     function: Callable[[Part | None, list[Tensor]], Sequence[Tensor]],
     streams: Sequence[Tensor],
