@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from examples.cifar100.enhancement import enhance_batch
 from fusion_lab.data.images import Picture
-from fusion_lab.inference.enhancement import enhance_batch
 from fusion_lab.inference.fuser import Fuser
 from fusion_lab.networks import TITA, GIFNet
 from tests.tiny import NETWORK

@@ -84,7 +84,7 @@ def read_cifar100(path: Path, split: Split) -> LabelledImages:
 
 
 def fetch_cifar100(folder: Path) -> Path:
-    """Download the archive to ``folder`` unless it is there, and give the folder.
+    """Download the archive to ``folder`` unless it is there, and return the folder.
 
     Raises:
         FusionLabError: It cannot be had.

@@ -45,6 +45,6 @@ class ResNet(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give a score for every class, ``(B, classes)``, of normalised images ``(B, 3, H, W)``."""
+        """Return a score for every class, ``(B, classes)``, of normalised images ``(B, 3, H, W)``."""
         features: Tensor = self.blocks(self.stem(images))
         return self.classifier(features.mean(dim=(2, 3)))

@@ -1,4 +1,4 @@
-"""Classifying images, to see what fused or enhanced ones are worth."""
+"""Classifying images, to see what enhanced ones are worth."""
 
 from typing import Any
 

@@ -1,8 +1,9 @@
-"""``fusion-lab cifar100``: what enhanced training images are worth to a classifier (GIFNet, Table 3)."""
+"""What enhanced training images are worth to a classifier (GIFNet, Table 3): ``python -m examples.cifar100``."""
 
 import csv
 import hashlib
 import json
+import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +12,17 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.main import run
+from fusion_lab.cli.process import prepare
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
 if TYPE_CHECKING:
-    from fusion_lab.data.cifar100 import LabelledImages
+    from examples.cifar100.images import LabelledImages
     from fusion_lab.networks.base import FusionNetwork
 
 HELP = "train a classifier on original and on enhanced images of CIFAR-100, and compare"
+PROGRAM = "python -m examples.cifar100"
 ORIGINAL = "original"
 _ENHANCED_AT_ONCE = 100
 
@@ -54,7 +58,7 @@ def main(argv: list[str]) -> int:
     networks = _names(args.weights)
 
     # PyTorch takes seconds to load: mistakes in the arguments need not wait for it.
-    from fusion_lab.data.cifar100 import fetch_cifar100, read_cifar100
+    from examples.cifar100.images import fetch_cifar100, read_cifar100
     from fusion_lab.inference.weights import load_network
 
     loaded = {name: load_network(file, args.device) for name, file in networks.items()}
@@ -75,7 +79,7 @@ def main(argv: list[str]) -> int:
 
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(
-        prog="fusion-lab cifar100",
+        prog=PROGRAM,
         description=(
             f"{HELP.capitalize()}: ResNet-56 from scratch on the training images as they are and as each network "
             "enhances them, tested on the test images as they are. Started again, it goes on where it was."
@@ -144,7 +148,7 @@ def _enhanced(folder: Path, train: "LabelledImages", network: "FusionNetwork") -
     from rich.console import Console
     from rich.progress import track
 
-    from fusion_lab.inference.enhancement import enhance_batch
+    from examples.cifar100.enhancement import enhance_batch
 
     file = folder / "enhanced.npy"
     if not file.is_file():
@@ -168,10 +172,10 @@ def _train_and_test(
     from lightning.pytorch.loggers import CSVLogger
     from torch.utils.data import DataLoader, DistributedSampler, TensorDataset
 
+    from examples.cifar100.classifier import ClassifierModule
+    from examples.cifar100.images import CLASSES
+    from examples.cifar100.resnet import ResNet
     from fusion_lab.callbacks import RepeatableNoise
-    from fusion_lab.data.cifar100 import CLASSES
-    from fusion_lab.modules.classifier import ClassifierModule
-    from fusion_lab.networks.resnet import ResNet
 
     def samples(labelled: "LabelledImages") -> TensorDataset:
         images = torch.from_numpy(labelled.images).permute(0, 3, 1, 2).contiguous()
@@ -224,3 +228,8 @@ def _write(output: Path, rows: list[Row]) -> None:
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
     print(f"Written to {output / 'table.csv'}.")
+
+
+if __name__ == "__main__":
+    prepare()
+    sys.exit(run(PROGRAM, main, sys.argv[1:]))

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from fusion_lab.networks.resnet import ResidualBlock, ResNet
+from examples.cifar100.resnet import ResidualBlock, ResNet
 
 
 def test_resnet56_has_the_size_of_the_published_one():

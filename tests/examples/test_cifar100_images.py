@@ -7,8 +7,8 @@ import tarfile
 import numpy as np
 import pytest
 
-from fusion_lab.data import cifar100
-from fusion_lab.data.cifar100 import fetch_cifar100, read_cifar100
+from examples.cifar100 import images as cifar100
+from examples.cifar100.images import fetch_cifar100, read_cifar100
 from fusion_lab.errors import FusionLabError
 from tests.tiny import make_cifar100
 

@@ -9,13 +9,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from fusion_lab.cli.cifar100 import _names
-from fusion_lab.cli.main import main
+from examples.cifar100.__main__ import PROGRAM, _names
+from examples.cifar100.__main__ import main as cifar100
+from fusion_lab.cli.main import main as fusion_lab
+from fusion_lab.cli.main import run
 from fusion_lab.inference.weights import save_network
 from fusion_lab.networks import GIFNet
 from tests.tiny import make_cifar100
 
+REPOSITORY = Path(__file__).parents[2]
 SMALL = ["--epochs=2", "--batch-size=8", "--lr=0.01", "--limit=16"]
+
+
+def main(words):
+    return run(PROGRAM, cifar100, words)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +37,8 @@ def given(tmp_path_factory):
 @pytest.fixture(scope="module")
 def done(given, tmp_path_factory):
     output = tmp_path_factory.mktemp("done")
-    command = [sys.executable, "-m", "fusion_lab.cli.main", "cifar100", *given, "-o", str(output)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
+    command = [sys.executable, "-m", "examples.cifar100", *given, "-o", str(output)]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False, cwd=REPOSITORY)
     assert run.returncode == 0, run.stderr
     return output, run.stdout
 
@@ -55,14 +62,14 @@ def test_one_table_with_a_row_for_each_set_of_training_images(done):
 def test_what_is_done_is_not_done_again(done, given, capsys):
     output, _ = done
     before = (output / "original" / "last.ckpt").stat().st_mtime_ns
-    assert main(["cifar100", *given, "-o", str(output)]) == 0
+    assert main([*given, "-o", str(output)]) == 0
     assert "Training" not in capsys.readouterr().out
     assert (output / "original" / "last.ckpt").stat().st_mtime_ns == before
 
 
 def test_an_interrupted_training_ends_as_an_uninterrupted_one(done, given, tmp_path, monkeypatch):
     """Stopped after its first epoch, by whatever."""
-    from fusion_lab.modules.classifier import ClassifierModule
+    from examples.cifar100.classifier import ClassifierModule
 
     whole, _ = done
     output = tmp_path / "output"
@@ -76,11 +83,11 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(done, given, tmp_p
     with monkeypatch.context() as patch:
         patch.setattr(ClassifierModule, "training_step", stop)
         with pytest.raises((KeyboardInterrupt, SystemExit)):
-            main(["cifar100", *given, "-o", str(output)])
+            main([*given, "-o", str(output)])
     assert not (output / "original" / "result.json").exists()
     # The second row is the same as before: spare its time.
     shutil.copytree(whole / "gifnet", output / "gifnet")
-    assert main(["cifar100", *given, "-o", str(output)]) == 0
+    assert main([*given, "-o", str(output)]) == 0
     assert (output / "table.csv").read_text() == (whole / "table.csv").read_text()
     expected = state(whole, "original")
     assert all(torch.equal(tensor, expected[name]) for name, tensor in state(output, "original").items())
@@ -97,7 +104,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(done, given, tmp_p
     ],
 )
 def test_mistakes_are_told_in_one_sentence(given, tmp_path, capsys, arguments, message):
-    assert main(["cifar100", *given, *arguments, "-o", str(tmp_path / "new")]) == 2
+    assert main([*given, *arguments, "-o", str(tmp_path / "new")]) == 2
     assert not (tmp_path / "new").exists()
     told = capsys.readouterr().err
     assert message in told
@@ -111,8 +118,15 @@ def test_networks_without_a_file_are_named_by_their_class():
 
 def test_results_of_other_settings_are_not_mixed(done, given, tmp_path, capsys):
     output, _ = done
-    assert main(["cifar100", *given, "--seed=1", "-o", str(output)]) == 2
+    assert main([*given, "--seed=1", "-o", str(output)]) == 2
     assert "made with other settings (seed)" in capsys.readouterr().err
     save_network(GIFNet(width=4, main="multi_modal"), tmp_path / "gifnet.safetensors")
-    assert main(["cifar100", *given, "--weights", str(tmp_path / "gifnet.safetensors"), "-o", str(output)]) == 2
+    assert main([*given, "--weights", str(tmp_path / "gifnet.safetensors"), "-o", str(output)]) == 2
     assert "made with other settings (network gifnet)" in capsys.readouterr().err
+
+
+def test_the_command_that_was_there_tells_where_it_went(capsys):
+    assert fusion_lab(["cifar100", *SMALL]) == 2
+    told = capsys.readouterr().err
+    assert "`python -m examples.cifar100`, in a clone" in told
+    assert told.count("\n") == 1
