@@ -111,7 +111,7 @@ def test_networks_are_plain_torch(source):
 
 def test_nothing_imports_tests_or_experiments(source):
     roots = {name.split(".")[0] for name in imports(source)}
-    assert not roots & {"tests", "experiments", "configs", "benchmarks"}
+    assert not roots & {"tests", "experiments", "configs", "benchmarks", "tools", "examples"}
 
 
 def test_files_can_be_read_at_a_sitting(source):

@@ -9,19 +9,20 @@ import yaml
 from fusion_lab.cli import trainer
 from fusion_lab.losses.information.densenet import URL
 from fusion_lab.runs import build as building
-from fusion_lab.runs.compose import compose
+from fusion_lab.runs.compose import compose, variants
 from tests.tiny import torchvision_densenet
 
 ROOT = Path(__file__).parents[1]
 # Sweeps are no experiments: tests/cli/test_sweep.py has them.
 EXPERIMENTS = sorted(file for file in (ROOT / "experiments").rglob("*.yaml") if file.parent.name != "sweeps")
-ABLATIONS = [file for file in EXPERIMENTS if file.parents[1].name in ("tita", "gifnet")]
-WHOLE = [file for file in EXPERIMENTS if file not in ABLATIONS]
+SEVERAL = [file for file in EXPERIMENTS if variants(file)]
+ABLATIONS = [variant for file in SEVERAL for variant in variants(file)]
+WHOLE = [file for file in EXPERIMENTS if file not in SEVERAL]
 # Blocks that an ablation builds on are built with it.
 BLOCKS = sorted(
     file
     for file in (ROOT / "configs").rglob("*.yaml")
-    if not any(f"configs/{file.relative_to(ROOT / 'configs')}" in ablation.read_text() for ablation in ABLATIONS)
+    if not any(f"configs/{file.relative_to(ROOT / 'configs')}" in several.read_text() for several in SEVERAL)
 )
 NARROW = {"tita": {"embed_dim": 12, "num_heads": 2}, "gifnet": {"width": 4}}
 DATA = {"tita": "embedded", "gifnet": "joint_embedded"}

@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
 
     data_set, root = find_data_set(args.name), args.output
     if data_set.command:
-        print(f"`fusion-lab {data_set.command}` fetches {data_set.title} by itself, from {data_set.home}.")
+        print(f"`{data_set.command}`, in a clone, fetches {data_set.title} by itself, from {data_set.home}.")
         return 0
     if data_set.repository is None:
         print(f"{data_set.title} has to be got by hand.\n  From:  {data_set.home}\n  Terms: {data_set.terms}")

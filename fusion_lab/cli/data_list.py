@@ -21,7 +21,7 @@ def run(_: Namespace) -> int:
 
     def how(data_set: PublicDataSet) -> str:
         if data_set.repository is None:
-            return f"fusion-lab {data_set.command}" if data_set.command else "by hand"
+            return data_set.command or "by hand"
         return "fetched" if data_set.repository.commit else "fetched, newest"
 
     table = Table("name", "tasks", "pairs", "MB", "terms", "how it is got", "configs/data/")

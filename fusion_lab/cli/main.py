@@ -33,8 +33,11 @@ COMMANDS = {
     "export": "write a network as an ONNX file, for programs without PyTorch",
     "weights": "list, get and convert weights, or look into them",
     "data": "list, get and check public data sets, or make multi-focus data from visible-infrared pairs",
-    "cifar100": "train a classifier on original and on enhanced images of CIFAR-100, and compare",
     "demo": "train, fuse, score and show on the embedded data, in minutes",
+}
+_MOVED = {
+    "cifar100": "`fusion-lab cifar100` is an example of the repository now: `python -m examples.cifar100`, in a clone, "
+    "with the same options."
 }
 _LONGEST_NAME = 200
 # In lists and dictionaries a text begins after one of these.
@@ -68,21 +71,40 @@ def main(argv: list[str] | None = None) -> int:
     if argv[0] == "--version":
         print(f"fusion-lab {__version__}")
         return 0
-    command, rest = argv[0], [_expanded(word) for word in argv[1:]]
+    return run(f"fusion-lab {argv[0]}", partial(_dispatch, argv[0]), argv[1:])
+
+
+def _dispatch(command: str, words: list[str]) -> int:
+    if command in _MOVED:
+        raise FusionLabError(_MOVED[command])
+    if command not in COMMANDS:
+        raise FusionLabError(f"There is no command '{command}': choose one of {', '.join(COMMANDS)}.")
+    if command in _TRAINER_COMMANDS:
+        return import_module("fusion_lab.cli.trainer").main(command, words)
+    return import_module(f"fusion_lab.cli.{command}").main(words)
+
+
+def run(program: str, command: Callable[[list[str]], int], words: list[str]) -> int:
+    """Run a command with the words of its command line; mistakes and warnings are told in one sentence.
+
+    Args:
+        program: What a user types to run it.
+        command: Takes the words, each ``~/`` expanded; returns the exit code.
+        words: The arguments.
+
+    Returns:
+        The exit code, as `main`.
+    """
     with warnings.catch_warnings():
-        warnings.showwarning = partial(_show, command, warnings.showwarning)
-        return _run(command, rest)
+        warnings.showwarning = partial(_show, program, warnings.showwarning)
+        return _run(program, partial(command, [_expanded(word) for word in words]))
 
 
-def _run(command: str, rest: list[str]) -> int:
+def _run(program: str, command: Callable[[], int]) -> int:
     try:
-        if command not in COMMANDS:
-            raise FusionLabError(f"There is no command '{command}': choose one of {', '.join(COMMANDS)}.")
-        if command in _TRAINER_COMMANDS:
-            return import_module("fusion_lab.cli.trainer").main(command, rest)
-        return import_module(f"fusion_lab.cli.{command}").main(rest)
+        return command()
     except FusionLabError as error:
-        print(f"fusion-lab {command}: error: {_sentence(error)}", file=sys.stderr)
+        print(f"{program}: error: {_sentence(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped.", file=sys.stderr)
@@ -93,7 +115,7 @@ def _run(command: str, rest: list[str]) -> int:
         return 141
     except OSError as error:
         where = f" at {str(error.filename)[:_LONGEST_NAME]}" if error.filename else ""
-        print(f"fusion-lab {command}: error: {error.strerror or error}{where}.", file=sys.stderr)
+        print(f"{program}: error: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
 
 
@@ -105,10 +127,10 @@ def _expanded(word: str) -> str:
     return f"{name}={expand_home(value)}" if sign else expand_home(word)
 
 
-def _show(command: str, otherwise: Callable[..., None], message: Warning | str, *args: Any, **kwargs: Any) -> None:
+def _show(program: str, otherwise: Callable[..., None], message: Warning | str, *args: Any, **kwargs: Any) -> None:
     """Show our own warnings as a sentence, without a line of code."""
     if isinstance(message, FusionLabWarning):
-        print(f"fusion-lab {command}: warning: {message}", file=sys.stderr, flush=True)
+        print(f"{program}: warning: {message}", file=sys.stderr, flush=True)
     else:
         otherwise(message, *args, **kwargs)
 

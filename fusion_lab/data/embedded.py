@@ -1,8 +1,8 @@
-"""A few pairs for every task, made on the spot: enough to start, test and demonstrate without a download.
+"""A few pairs for every task: enough to start, test and demonstrate without a download.
 
-Infrared-visible pairs are simulated streets. Multi-focus and multi-exposure pairs are rendered from
-photographs that scikit-image carries in its package; only those of the motorcycle have a measured depth. No
-photograph serves both training and validation, in either task.
+Infrared-visible pairs are simulated streets, which the package carries: ``tools/street`` made them. Multi-focus
+and multi-exposure pairs are rendered from photographs that scikit-image carries in its package; only those of the
+motorcycle have a measured depth. No photograph serves both training and validation, in either task.
 """
 
 import hashlib
@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 
 from fusion_lab.data.synthetic.defocus import focus_pair, smooth_depth
 from fusion_lab.data.synthetic.exposure import exposure_pair
-from fusion_lab.data.synthetic.thermal_scene import simulate_scene
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
@@ -61,9 +60,6 @@ class Pair:
 STREETS: dict[str, range] = {"train": range(24), "val": range(1000, 1004)}
 """Seeds of the simulated streets."""
 
-STREET_SIZES = ((256, 320), (240, 320), (272, 288), (255, 321))
-"""Heights and widths of the simulated streets, in turn; the last is odd on purpose."""
-
 CROPS: dict[str, tuple[Crop, ...]] = {
     "train": (
         Crop("astronaut.png", 0, 100, 256, 288),
@@ -95,6 +91,19 @@ CROPS: dict[str, tuple[Crop, ...]] = {
     ),
 }
 """The scenes of the multi-focus and the multi-exposure pairs."""
+
+
+def street_name(seed: int) -> str:
+    """Return the name of a simulated street."""
+    return f"street_{seed:04d}"
+
+
+def read_street(seed: int) -> tuple[Image, Image]:
+    """Return a simulated street, one of `STREETS`: visible, RGB ``(H, W, 3)``, and infrared, ``(H, W)``."""
+    folder = files("fusion_lab") / "data" / "streets"
+    visible, infrared = (_decode((folder / f"{street_name(seed)}_{role}.webp").read_bytes()) for role in "ab")
+    # WebP has no grey images: a grey one is stored as three equal channels.
+    return visible, np.ascontiguousarray(infrared[..., 0])
 
 
 def write_embedded_pairs(root: Path) -> Path:
@@ -184,11 +193,9 @@ def _write(folder: Path) -> None:
 def _pairs() -> Iterator[Pair]:
     """Make every pair of every task."""
     for split, seeds in STREETS.items():
-        for index, seed in enumerate(seeds):
-            visible, infrared = simulate_scene(seed, STREET_SIZES[index % len(STREET_SIZES)])
-            name = f"street_{seed:04d}"
+        for seed in seeds:
             provenance = f"simulated street, seed {seed}; nothing in it is measured"
-            yield Pair(f"ivf/{split}", name, {"a": visible, "b": infrared}, provenance)
+            yield Pair(f"ivf/{split}", street_name(seed), dict(zip("ab", read_street(seed), strict=True)), provenance)
     for split, crops in CROPS.items():
         for index, crop in enumerate(crops):
             name = f"{Path(crop.photograph).stem}_{index:02d}"
@@ -251,8 +258,12 @@ def _cut(picture: NDArray, crop: Crop) -> NDArray:
 
 def _photograph(name: str) -> Image:
     """Return a photograph of scikit-image as RGB ``(H, W, 3)``."""
-    decoded = cv2.imdecode(np.frombuffer(_package_bytes(name), np.uint8), cv2.IMREAD_COLOR_RGB)
-    return np.asarray(decoded, np.uint8)
+    return _decode(_package_bytes(name))
+
+
+def _decode(content: bytes) -> Image:
+    """Return the image of a file as RGB ``(H, W, 3)``."""
+    return np.asarray(cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR_RGB), np.uint8)
 
 
 def _motorcycle_depth() -> NDArray[np.float32]:

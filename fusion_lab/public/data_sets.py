@@ -49,7 +49,7 @@ class PublicDataSet:
         megabytes: Size of the download, where known.
         repository: Where it is fetched from; None if it has to be got by hand.
         by_hand: What to do by hand, with ``{root}`` for the folder of all data sets.
-        command: The command of fusion-lab that fetches it by itself, if there is one.
+        command: The command that fetches it by itself, if there is one.
     """
 
     name: str

@@ -1,6 +1,7 @@
 """Composing one configuration from several files."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ SHIPPED = Path(__file__).parents[1]
 """Where `configs/` and `experiments/` are in an installed package; in a clone, links lead from there to them."""
 
 _BASE = "_base_"
+_VARIANTS = "_variants_"
 # OmegaConf takes 10,000 keys and values.
 _MOST_VALUES = 4_000
 _DEEPEST = 100
@@ -31,8 +33,12 @@ def compose(files: Sequence[Path]) -> Config:
     merge; anything else replaces what was there. A dictionary with another ``class_path`` replaces the old one, because
     its arguments belong to another class. ``key+`` appends a list to the list ``key``.
 
+    A file may hold several experiments, ``_variants_: {NAME: ...}``, each laid over the rest of the file: the variant
+    ``pcgrad`` of ``weighting.yaml`` is named as the file ``weighting/pcgrad.yaml`` would be.
+
     Raises:
-        FusionLabError: A file is missing, is no YAML dictionary, builds on itself or contains itself.
+        FusionLabError: A file is missing, is no YAML dictionary, builds on itself, contains itself, or holds several
+            experiments of which none is named.
     """
     config: Config = {}
     for layer in (layer for file in files for layer in _layers(find_file(file), ())):
@@ -46,10 +52,24 @@ def find_file(file: Path) -> Path:
         if file.is_file() or file.is_absolute():
             return file
         named = [file, Path(f"{file}.yaml")]
-        places = [SHIPPED / one for one in named] + [SHIPPED / "experiments" / one for one in named]
-        return next((place for place in [named[1], *places] if place.is_file()), file)
+        places = [*named, *(SHIPPED / one for one in named), *(SHIPPED / "experiments" / one for one in named)]
+        return next((place for place in places if place.is_file() or place in variants(_holder(place))), file)
     except (OSError, ValueError):
         return file
+
+
+def variants(file: Path) -> list[Path]:
+    """Return the names of the experiments that a file of several holds, ``FOLDER/FILE/NAME.yaml``; of others none."""
+    # What is no configuration is told where it is composed.
+    with suppress(OSError, UnicodeDecodeError, FusionLabError):
+        held = _parsed(file.read_text(encoding="utf-8"), file).get(_VARIANTS)
+        return [file.with_suffix("") / f"{name}.yaml" for name in held] if isinstance(held, dict) else []
+    return []
+
+
+def _holder(file: Path) -> Path:
+    """Return the file that would hold ``file`` as one of its variants."""
+    return file.parent.with_name(f"{file.parent.name}.yaml") if file.parent.name else file
 
 
 def override(config: Config, values: Mapping[str, Any]) -> Config:
@@ -103,24 +123,47 @@ def _same_class(old: Config, new: Config) -> bool:
 
 
 def _layers(file: Path, inside: tuple[Path, ...]) -> list[Config]:
-    """Read everything that a file builds on, and then the file."""
+    """Read everything that a file, or a variant of one, builds on, and then itself."""
+    where, parts = _parts(file, inside)
+    if file.resolve() in inside:
+        raise FusionLabError(f"The configuration {file} builds on itself: remove it from `{_BASE}`.")
+    layers: list[Config] = []
+    for part in parts:
+        bases = part.pop(_BASE, [])
+        below = [bases] if isinstance(bases, str) else bases
+        if not isinstance(below, list) or not all(isinstance(base, str) for base in below):
+            raise FusionLabError(f"`{_BASE}` in {where} should be the name of a file, or a list of names.")
+        for base in below:
+            layers += _layers(where.parent / base, (*inside, file.resolve()))
+        layers.append(part)
+    return layers
+
+
+def _parts(file: Path, inside: tuple[Path, ...]) -> tuple[Path, list[Config]]:
+    """Return the file that a configuration stands in and its content; of a variant what all share, and its own."""
     try:
-        if not file.is_file():
+        where = file if file.is_file() or file not in variants(_holder(file)) else _holder(file)
+        if not where.is_file():
             named = f", which {inside[-1]} names as its base" if inside else ""
             raise FusionLabError(f"The configuration {file}{named} does not exist: check the path.")
-        text = file.read_text(encoding="utf-8")
+        text = where.read_text(encoding="utf-8")
     except UnicodeDecodeError:
         raise FusionLabError(f"The configuration {file} is no text in UTF-8: save it as such.") from None
     except OSError as error:
         raise FusionLabError(f"The configuration {file} cannot be read ({error.strerror}): check the path.") from None
-    if file.resolve() in inside:
-        raise FusionLabError(f"The configuration {file} builds on itself: remove it from `{_BASE}`.")
-    own = _parsed(text, file)
-    bases = own.pop(_BASE, [])
-    below = [bases] if isinstance(bases, str) else bases
-    if not isinstance(below, list) or not all(isinstance(base, str) for base in below):
-        raise FusionLabError(f"`{_BASE}` in {file} should be the name of a file, or a list of names.")
-    return [*(layer for base in below for layer in _layers(file.parent / base, (*inside, file.resolve()))), own]
+    shared = _parsed(text, where)
+    held = shared.pop(_VARIANTS, None)
+    if where != file:
+        own = held[file.stem] or {}
+        if not isinstance(own, dict):
+            raise FusionLabError(f"The variant {file.stem} in {where} should hold `key: value` lines.")
+        return where, [shared, own]
+    if held is not None:
+        names = ", ".join(str(path.with_suffix("")) for path in variants(file))
+        raise FusionLabError(
+            f"{file} should be run by `ablate`, or name one of its experiments. Found {names or held}."
+        )
+    return where, [shared]
 
 
 def _parsed(text: str, file: Path) -> Config:

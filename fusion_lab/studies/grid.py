@@ -11,7 +11,7 @@ import yaml
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, expand_home, make_folder
-from fusion_lab.runs.compose import SHIPPED, Config, compose
+from fusion_lab.runs.compose import SHIPPED, Config, compose, find_file, variants
 from fusion_lab.studies.search import SEED, Listed
 from fusion_lab.studies.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.studies.trial import Options, Trial, options_of, written
@@ -170,11 +170,15 @@ def _overlays(name: str, pattern: str) -> list[Path]:
 
 
 def _configurations(file: Path) -> list[tuple[Path, ...]]:
-    """Return the configurations of an experiment, or of each in the grid of a sweep; seeds are ours to give.
+    """Return the configurations of an experiment, of each that a file holds, or in the grid of a sweep.
+
+    The seeds of a sweep are left out: they are ours to give.
 
     Raises:
         FusionLabError: The sweep varies more than configurations.
     """
+    if several := variants(find_file(file)):
+        return [(one,) for one in several]
     # What is no YAML, or missing, is told where it is composed.
     with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
         if is_sweep(yaml.safe_load(file.read_text(encoding="utf-8"))):

@@ -12,8 +12,7 @@ from fusion_lab.errors import FusionLabError
 @pytest.fixture
 def few_pairs(monkeypatch):
     """One scene for each split and task, for the tests that write more than once."""
-    monkeypatch.setattr(embedded, "STREETS", {"train": range(1), "val": range(9, 10)})
-    monkeypatch.setattr(embedded, "STREET_SIZES", ((64, 81),))
+    monkeypatch.setattr(embedded, "STREETS", {"train": range(1), "val": range(1000, 1001)})
     crops = {
         "train": (Crop("camera.png", 9, 9, 50, 61),),
         "val": (Crop("motorcycle_left.png", 99, 9, 60, 50),),
@@ -165,3 +164,12 @@ def test_missing_photograph_is_told(tmp_path, few_pairs, monkeypatch):
     with pytest.raises(FusionLabError, match=r"absent\.png"):
         write_embedded_pairs(tmp_path / "pairs")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_are_those_of_version_1(pairs):
+    """The checksum of the list of every file's checksum: of the images that the simulator made when it was here."""
+    files = json.loads((pairs / "manifest.json").read_text())["files"]
+    assert embedded.VERSION == 1
+    assert hashlib.sha256(json.dumps(files, sort_keys=True).encode()).hexdigest() == (
+        "8feaffc09bfad4457b9c53d9e4e67d15b52350b1912acbdfedd298cedae709d9"
+    )

@@ -1,9 +1,10 @@
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.runs.compose import compose, merge
+from fusion_lab.runs.compose import compose, merge, variants
 
 
 def test_dictionaries_merge_and_the_rest_is_replaced():
@@ -31,6 +32,50 @@ def test_later_files_win_over_earlier_ones_and_over_bases(tmp_path):
     (tmp_path / "last.yaml").write_text("trainer: {devices: 4}")
     composed = compose([tmp_path / "sub" / "top.yaml", tmp_path / "last.yaml"])
     assert composed == {"trainer": {"max_steps": 2, "devices": 4}}
+
+
+SEVERAL = """
+_base_: base.yaml
+a: {shared: 1}
+_variants_:
+  one: {a: {own: 1}}
+  two: {_base_: several/one.yaml, a: {shared: 2}}
+  three:
+"""
+
+
+@pytest.fixture
+def several(tmp_path):
+    (tmp_path / "base.yaml").write_text("a: {base: 1}")
+    (tmp_path / "several.yaml").write_text(SEVERAL)
+    return tmp_path / "several.yaml"
+
+
+def test_a_variant_is_laid_over_the_rest_of_its_file(several):
+    composed = {path.stem: compose([path])["a"] for path in variants(several)}
+    assert composed == {
+        "one": {"base": 1, "shared": 1, "own": 1},
+        "two": {"base": 1, "shared": 2, "own": 1},
+        "three": {"base": 1, "shared": 1},
+    }
+
+
+def test_a_file_of_several_names_them(several):
+    with pytest.raises(FusionLabError, match=r"several/one, .*several/two, .*several/three"):
+        compose([several])
+    with pytest.raises(FusionLabError, match=r"four\.yaml does not exist"):
+        compose([several.with_suffix("") / "four.yaml"])
+    several.write_text("_variants_: {one: 3}")
+    with pytest.raises(FusionLabError, match="The variant one in"):
+        compose([several.with_suffix("") / "one.yaml"])
+
+
+def test_variants_are_found_in_the_package_and_behind_a_file_of_another_kind(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tita.yaml").write_text("a: 1")
+    named = [compose([Path(name)]) for name in ("tita/weighting/pcgrad", "experiments/tita/weighting/pcgrad.yaml")]
+    assert named[0] == named[1]
+    assert named[0]["exp"]["name"] == "tita-pcgrad"
 
 
 @pytest.mark.parametrize(

@@ -83,3 +83,9 @@ def test_a_table_needs_results_and_a_row_that_is_there(place):
     study.run()
     with pytest.raises(fusion_lab.FusionLabError, match="no experiment 'x' to compare with"):
         study.table(against="x")
+
+
+def test_a_file_of_several_experiments_names_them_all():
+    study = fusion_lab.Study("tita/components", seeds=1, layers=["configs/data/embedded.yaml"])
+    names = "no-component ti ta mo ti-ta ti-mo ta-mo ti-ta-mo"
+    assert [trial.name for trial in study.trials] == [f"tita-{name}" for name in names.split()]

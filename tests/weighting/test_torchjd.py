@@ -1,6 +1,9 @@
 """Every scalarizer and aggregator of TorchJD trains, resumes, and does what it says."""
 
+import importlib
 import inspect
+import pkgutil
+import re
 
 import pytest
 import torch
@@ -11,7 +14,7 @@ from torchjd.scalarization import DWA, UW
 
 from fusion_lab.callbacks import Checkpoints, MeasureAgain, RepeatableNoise
 from fusion_lab.errors import FusionLabError
-from fusion_lab.weighting import Aggregation, Equal, Scalarization
+from fusion_lab.weighting import Aggregation, Equal, Scalarization, adapted
 from tests.tiny import TASKS, data, make_pairs, module, trainer
 
 NEEDED = {
@@ -100,6 +103,25 @@ def test_what_a_method_keeps_to_itself_is_saved(root, tmp_path):
     for step in range(1, 7):
         resumed = fit(tmp_path / f"from {step}", root, build(DWA), 7, ckpt=saved(tmp_path / "whole", step))
         assert torch.equal(flat(resumed), flat(whole)), step
+
+
+def stateful():
+    """Every class of the installed TorchJD that says it keeps something."""
+    for package in (torchjd.aggregation, torchjd.scalarization):
+        for module_info in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            for cls in vars(importlib.import_module(module_info.name)).values():
+                if inspect.isclass(cls) and cls.__module__ == module_info.name and hasattr(cls, "reset"):
+                    yield cls
+
+
+@pytest.mark.parametrize("cls", sorted(set(stateful()), key=lambda cls: cls.__name__), ids=lambda cls: cls.__name__)
+def test_the_list_of_what_a_method_keeps_is_that_of_this_release(cls):
+    """`reset` begins what a method keeps anew, so that it names it; the rest of the state is in buffers."""
+    if cls.__name__ in ("FAMO", "NashMTL", "_NashMTLWeighting"):
+        return
+    named = set(re.findall(r"self\.(\w+) = ", inspect.getsource(cls.reset)))
+    buffers = set(re.findall(r'register_buffer\("(\w+)"', inspect.getsource(cls)))
+    assert named - buffers == set(adapted._STATE.get(cls.__name__, ()))
 
 
 def test_learnt_uncertainties_are_learnt_by_the_networks_optimizer(root, tmp_path):

@@ -1,1 +1,1 @@
-"""Pairs of sources made from single photographs, or from nothing but a seed."""
+"""Pairs of sources made from single photographs."""
