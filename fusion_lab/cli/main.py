@@ -22,7 +22,7 @@ COMMANDS = {
     "ablate": "run several experiments over several seeds and compare them in one table",
     "submit": "train on a cluster, one process for each GPU, through Slurm or on this machine",
     "sweep": "run a sweep file of W&B without a server, and compare its runs in one table",
-    "fuse": "fuse two images, or two folders of images paired by name",
+    "fuse": "fuse two images or videos, a stack, or two folders of images paired by name",
     "align": "bring images onto the grid of others of the same scene",
     "enhance": "bring out the details of an image, or of a folder of images",
     "evaluate": "score fused images by the metrics of a published table, or by any others",
