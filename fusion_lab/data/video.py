@@ -178,8 +178,6 @@ def pyav() -> Any:
         import av
     except ImportError:
         raise FusionLabError("Videos need the extra video: `pip install 'fusion_lab[video]'`.") from None
-    # What FFmpeg has to say of a broken file is told in a sentence.
-    av.logging.set_level(av.logging.PANIC)
     return av
 
 
