@@ -1,5 +1,7 @@
 import numpy as np
 import pytest
+from PIL import Image
+from skimage.data import astronaut
 
 pytest.importorskip("av", reason="the extra video is not installed")
 
@@ -9,8 +11,10 @@ from tests.video_files import NTSC, TICK, av, frames, write_sound, write_video
 
 
 @pytest.fixture(scope="module")
-def pictures(data_root):
-    return frames(data_root / "embedded/ivf/train/a/street_0000.png", 4)
+def pictures(tmp_path_factory):
+    path = tmp_path_factory.mktemp("picture") / "astronaut.png"
+    Image.fromarray(astronaut()).save(path)
+    return frames(path, 4)
 
 
 def whole(a, b, c, d):
