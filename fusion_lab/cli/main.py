@@ -29,6 +29,7 @@ COMMANDS = {
     "compare": "score several methods and compare them in the table of a paper",
     "report": "score several methods and show them, image by image, on one page for the browser",
     "explain": "show what a network decides inside, such as the weights of its operations",
+    "app": "show a page to fuse images in the browser, on this machine alone",
     "profile": "tell what networks cost: parameters, operations, time and memory",
     "export": "write a network as an ONNX file, for programs without PyTorch",
     "weights": "list, get and convert weights, or look into them",
