@@ -9,21 +9,36 @@ if TYPE_CHECKING:
     from fusion_lab.data.pairs import load_pairs
     from fusion_lab.evaluation.scores import Scores, evaluate
     from fusion_lab.inference.fuser import fuse
+    from fusion_lab.inference.video import FusedVideo, fuse_video
     from fusion_lab.inference.weights import load_network
     from fusion_lab.runs.result import Result
     from fusion_lab.runs.run import Run
     from fusion_lab.studies.study import Study
 
 __version__ = "0.1.0"
-__all__ = ["FusionLabError", "Result", "Run", "Scores", "Study", "evaluate", "fuse", "load_network", "load_pairs"]
+__all__ = [
+    "FusedVideo",
+    "FusionLabError",
+    "Result",
+    "Run",
+    "Scores",
+    "Study",
+    "evaluate",
+    "fuse",
+    "fuse_video",
+    "load_network",
+    "load_pairs",
+]
 
 _HOMES = {
+    "FusedVideo": "fusion_lab.inference.video",
     "Result": "fusion_lab.runs.result",
     "Run": "fusion_lab.runs.run",
     "Scores": "fusion_lab.evaluation.scores",
     "Study": "fusion_lab.studies.study",
     "evaluate": "fusion_lab.evaluation.scores",
     "fuse": "fusion_lab.inference.fuser",
+    "fuse_video": "fusion_lab.inference.video",
     "load_network": "fusion_lab.inference.weights",
     "load_pairs": "fusion_lab.data.pairs",
 }

@@ -23,6 +23,7 @@ APPLICATION = {
     "runs",
     "studies",
     "demo",
+    "app",
 }
 # What each may import besides itself.
 MAY_IMPORT = {
@@ -43,6 +44,7 @@ MAY_IMPORT = {
     "runs": GROUND | PARTS | {"public", "modules", "callbacks", "inference"},
     "studies": GROUND | {"public", "reporting", "runs"},
     "demo": GROUND | PARTS | {"inference", "reporting", "runs"},
+    "app": GROUND | {"data", "networks", "inference"},
     "cli": GROUND | PARTS | APPLICATION,
 }
 KNOW_LIGHTNING = ("modules/", "callbacks/", "cli/", "runs/", "data/datamodules.py")

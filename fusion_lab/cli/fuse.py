@@ -1,4 +1,4 @@
-"""``fusion-lab fuse``: fuse two images, or all pairs of two folders or patterns."""
+"""``fusion-lab fuse``: fuse two images, videos or a stack, or all pairs of two folders or patterns."""
 
 import sys
 from pathlib import Path
@@ -8,12 +8,13 @@ from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options, tell_failures
+from fusion_lab.data.video import VIDEO_SUFFIXES
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
     from fusion_lab.inference.image_files import FusedFiles
 
-HELP = "fuse two images or a stack of more, or all pairs of two folders or patterns"
+HELP = "fuse two images, two videos or a stack of more, or all pairs of two folders or patterns"
 _DETAILS = (
     "Patterns hold {name}, such as 'DIR/{name}_vi' and 'DIR/{name}_ir'. Of many pairs, those that cannot be fused are "
     "left out and told; started again, the command fuses what is missing or has changed. Pansharpening: A is the "
@@ -24,6 +25,8 @@ _DETAILS = (
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code, 1 where a pair could not be fused."""
     args = parse(_parser(), argv)
+    if any(source.suffix.lower() in VIDEO_SUFFIXES for source in args.sources):
+        return _fuse_videos(args)
     if len(args.sources) != 2:
         return _fuse_stacks(args)
     a, b = args.sources
@@ -46,8 +49,8 @@ def _parser() -> ArgumentParser:
         nargs="+",
         metavar="SOURCE",
         help=(
-            "two images, folders, or patterns with {name}, A and B; or a stack: three or more images, one file of "
-            "several pages or frames, a folder of images, or of a folder for each scene"
+            "two images, videos, folders, or patterns with {name}, A and B; or a stack: three or more images, one file "
+            "of several pages or frames, a folder of images, or of a folder for each scene"
         ),
     )
     parser.add_argument(
@@ -74,8 +77,8 @@ def _parser() -> ArgumentParser:
     return parser
 
 
-def _fuse_stacks(args: Namespace) -> int:
-    """Fuse what is more than a pair."""
+def _options_of_pairs(args: Namespace) -> str:
+    """Return the options that were given and have a meaning for pairs of images alone."""
     given = {
         "--align": args.align is not None,
         "--bands": args.bands,
@@ -83,8 +86,40 @@ def _fuse_stacks(args: Namespace) -> int:
         "--range-a": args.range_a != "full",
         "--range-b": args.range_b != "full",
     }
-    if wrong := [option for option, is_given in given.items() if is_given]:
-        raise FusionLabError(f"A stack cannot be fused with {', '.join(wrong)}: leave it out, or give two sources.")
+    return ", ".join(option for option, is_given in given.items() if is_given)
+
+
+def _fuse_videos(args: Namespace) -> int:
+    """Fuse two videos."""
+    if len(args.sources) != 2 or any(source.suffix.lower() not in VIDEO_SUFFIXES for source in args.sources):
+        raise FusionLabError("A video is fused with one other video: give two, or a folder of frames each.")
+    if wrong := _options_of_pairs(args):
+        raise FusionLabError(f"Videos cannot be fused with {wrong}: leave it out, or fuse folders of frames.")
+    from fusion_lab.inference.video import fuse_video
+    from fusion_lab.inference.weights import load_network
+
+    a, b = args.sources
+    done = fuse_video(
+        a,
+        b,
+        args.output,
+        load_network(args.weights, args.device),
+        args.memory_limit,
+        args.colours,
+        overwrite=args.overwrite,
+        progress=True,
+    )
+    before = f"; {done.kept} done before" if done.kept else ""
+    print(f"Fused {done.frames} frames into {done.path}{before}.")
+    if done.silent_because:
+        print(f"Without sound: {done.silent_because}.", file=sys.stderr)
+    return 0
+
+
+def _fuse_stacks(args: Namespace) -> int:
+    """Fuse what is more than a pair."""
+    if wrong := _options_of_pairs(args):
+        raise FusionLabError(f"A stack cannot be fused with {wrong}: leave it out, or give two sources.")
     from fusion_lab.inference.fuser import Fuser
     from fusion_lab.inference.stack_files import fuse_stacks
     from fusion_lab.inference.weights import load_network

@@ -36,7 +36,7 @@ class FusedRecord:
         self._folder = folder
         how = {
             "fusion_lab": __version__,
-            "network": _fingerprint(fuser.network),
+            "network": fingerprint(fuser.network),
             "white": fuser.white,
             "colours": fuser.colours,
             "memory_limit": fuser.memory_limit,
@@ -81,8 +81,8 @@ class FusedRecord:
             return {}
 
 
-def _fingerprint(network: FusionNetwork) -> str:
-    """Tell a network from others by how it is built and by its weights."""
+def fingerprint(network: FusionNetwork) -> str:
+    """Return a checksum of how a network is built and of its weights."""
     told = hashlib.sha256(f"{type(network).__module__}.{type(network).__qualname__}".encode())
     told.update(json.dumps(network.description, sort_keys=True, default=str).encode())
     for name, tensor in network.state_dict().items():
