@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "modules": GROUND | PARTS | {"inference"},
     "callbacks": GROUND | PARTS | {"inference", "modules", "public", "reporting"},
     "reporting": GROUND | {"metrics"},
-    "evaluation": GROUND | {"metrics", "data", "inference", "reporting"},
+    "evaluation": GROUND | {"networks", "metrics", "data", "inference", "reporting"},
     "runs": GROUND | PARTS | {"public", "modules", "callbacks", "inference"},
     "studies": GROUND | {"public", "reporting", "runs"},
     "demo": GROUND | PARTS | {"inference", "reporting", "runs"},

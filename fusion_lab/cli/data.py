@@ -2,22 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli import data_check, data_get, data_list
 from fusion_lab.cli.arguments import parse
 from fusion_lab.errors import FusionLabError
-from fusion_lab.runs.mistakes import explain, first_cause
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-    from torch import Tensor
-
-    from fusion_lab.data.auxiliary import Synthesis
     from fusion_lab.data.pairs import PairDataset
 
 HELP = "list, get and check public data sets, or make multi-focus data from visible-infrared pairs"
@@ -79,8 +73,9 @@ def _make_focus(args: Namespace) -> int:
     from fusion_lab import __version__
     from fusion_lab.data.auxiliary import FocusSynthesis
     from fusion_lab.data.make_focus import make_focus
+    from fusion_lab.runs.synthesis import load_synthesis
 
-    synthesis, description = _synthesis(args.synthesis)
+    synthesis, description = load_synthesis(args.synthesis)
     if not isinstance(synthesis, FocusSynthesis):
         raise FusionLabError(
             f"The synthesis of {args.synthesis} is {type(synthesis).__name__}, but `make-focus` needs FocusSynthesis: "
@@ -99,69 +94,22 @@ def _make_focus(args: Namespace) -> int:
 
 
 def _sheet(args: Namespace) -> int:
-    import numpy as np
-
-    from fusion_lab.data.contact_sheet import write_sheet
+    from fusion_lab.data.contact_sheet import scene_rows, write_sheet
     from fusion_lab.data.images import check_image_suffix
-    from fusion_lab.data.make_focus import rendered_scenes
-    from fusion_lab.data.scenes import find_companions
+    from fusion_lab.runs.synthesis import load_synthesis
 
     check_image_suffix(args.output)
-    synthesis, _ = _synthesis(args.synthesis)
-    dataset = _pairs(args)
-    files = find_companions(dataset, synthesis.companions)
-    generator = np.random.default_rng(args.seed)
-    rows = []
-    for index in np.linspace(0, len(dataset) - 1, min(_SHEET_ROWS, len(dataset))).round().astype(int):
-        scenes = list(rendered_scenes(dataset.pairs[index], files[index], synthesis, args.seed, args.patch))
-        shown = scenes[generator.integers(len(scenes))]
-        recipe = shown.scenes.recipe
-        images = {"clear": shown.scenes.visible}
-        if "focus_map" in recipe:
-            images |= {"focus map": recipe["focus_map"], "near focus": shown.source_b, "far focus": shown.source_a}
-        else:
-            images |= {"source A": shown.source_a, "source B": shown.source_b}
-        rows.append({title: _bytes(image[0]) for title, image in images.items()})
+    synthesis, _ = load_synthesis(args.synthesis)
+    rows = scene_rows(_pairs(args), synthesis, _SHEET_ROWS, args.seed, args.patch)
     write_sheet(args.output, rows)
     print(f"Drew {len(rows)} scenes in {args.output}.")
     return 0
-
-
-def _bytes(image: "Tensor") -> "NDArray[np.uint8]":
-    """Return ``(C, H, W)`` in [0, 1] as an image of 8 bits, ``(H, W, C)``."""
-    return (image * 255).round().byte().permute(1, 2, 0).numpy()
 
 
 def _pairs(args: Namespace) -> "PairDataset":
     from fusion_lab.data.pairs import PairDataset
 
     return PairDataset(args.source, args.visible, args.infrared)
-
-
-def _synthesis(file: Path | None) -> "tuple[Synthesis, dict[str, Any]]":
-    """Make the synthesis that a configuration names, and describe it with all of its arguments."""
-    import json
-
-    from fusion_lab.data.auxiliary import Synthesis
-    from fusion_lab.runs.compose import compose
-
-    chosen: Any = {"class_path": "fusion_lab.data.auxiliary.FocusSynthesis"}
-    if file:
-        part: Any = compose([file])
-        for key in ("data", "init_args", "auxiliary"):
-            part = part.get(key) if isinstance(part, dict) else None
-        if part is None:
-            raise FusionLabError(f"The configuration {file} has no `data.init_args.auxiliary`: name another.")
-        chosen = part
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_subclass_arguments(Synthesis, "auxiliary")
-    try:
-        config = parser.parse_object({"auxiliary": chosen})
-        description = json.loads(parser.dump(config, format="json", skip_none=False))["auxiliary"]
-        return parser.instantiate_classes(config).auxiliary, description
-    except (ArgumentError, ValueError) as error:
-        reason = explain(str(first_cause(error)), {"auxiliary": chosen}, {"auxiliary": Synthesis})
-        raise FusionLabError(f"The configuration {file} is wrong: {reason}") from None
 
 
 _COMMANDS: dict[str, Callable[[Namespace], int]] = {

@@ -7,10 +7,8 @@ from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.options import add_network_options
-from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
-    from fusion_lab.networks.base import FusionNetwork
     from fusion_lab.reporting.plots import TaskWeights
 
 HELP = "show what a network decides inside"
@@ -60,6 +58,8 @@ def _parser() -> ArgumentParser:
 
 
 def _weights(args: Namespace) -> int:
+    from fusion_lab.data.pairs import PairDataset
+    from fusion_lab.evaluation.explanation import mean_operation_weights
     from fusion_lab.inference.operation_weights import OperationWeightsReader
     from fusion_lab.inference.weights import load_network
     from fusion_lab.reporting.plots import check_figure_suffix, operation_bars, write_figure, write_operation_weights
@@ -67,39 +67,14 @@ def _weights(args: Namespace) -> int:
     check_figure_suffix(args.output)
     network = load_network(args.weights, args.device)
     operations = OperationWeightsReader(network).operations
-    rows = _measure(network, args.pairs, args.memory_limit)
+    datasets = [(task, PairDataset(".", a, b)) for task, a, b in args.pairs]
+    rows = mean_operation_weights(network, datasets, args.memory_limit, progress=True)
     table = args.output.with_suffix(".csv")
     write_figure(operation_bars("OAF weights", operations, rows), args.output)
     write_operation_weights(table, operations, rows)
     _print(operations, rows)
     print(f"Written to {args.output} and {table}.")
     return 0
-
-
-def _measure(network: "FusionNetwork", wanted: list[list[str]], memory_limit: float) -> "list[TaskWeights]":
-    """Fuse all pairs, and average the weights over those of each task."""
-    import numpy as np
-    import torch
-    from rich.console import Console
-    from rich.progress import track
-
-    from fusion_lab.data.pairs import PairDataset
-    from fusion_lab.inference.operation_weights import operation_weights
-    from fusion_lab.reporting.plots import TaskWeights
-
-    datasets = [(task, PairDataset(".", a, b)) for task, a, b in wanted]
-    # All folders are looked at before the first pair is fused.
-    jobs = [(task, dataset, index) for task, dataset in datasets for index in range(len(dataset))]
-    found: dict[str, list[np.ndarray]] = {}
-    for task, dataset, index in track(jobs, "Fusing", console=Console(stderr=True)):
-        sample = dataset[index]
-        try:
-            weights = operation_weights(network, sample["source_a"][None], sample["source_b"][None], memory_limit)
-        except FusionLabError as error:
-            pair = f"{sample['file_a']} and {sample['file_b']}"
-            raise FusionLabError(f"{pair} cannot be fused: {error}") from None
-        found.setdefault(task, []).append(torch.stack(list(weights.values()), dim=-1).numpy())
-    return [TaskWeights(t, len(own), np.mean(own, axis=0), np.std(own, axis=0)) for t, own in found.items()]
 
 
 def _print(operations: list[str], rows: "list[TaskWeights]") -> None:
@@ -117,30 +92,13 @@ def _print(operations: list[str], rows: "list[TaskWeights]") -> None:
 
 
 def _features(args: Namespace) -> int:
-    from fusion_lab.data.pairs import Pair
-    from fusion_lab.inference.features import feature_maps
-    from fusion_lab.inference.fuser import Fuser, sources_of
+    from fusion_lab.evaluation.explanation import feature_pictures
     from fusion_lab.inference.weights import load_network
     from fusion_lab.reporting.pictures import picture_grid
     from fusion_lab.reporting.plots import check_figure_suffix, write_figure
 
     check_figure_suffix(args.output)
-    network = load_network(args.weights, args.device)
-    a, b = Pair(args.a.stem, args.a, args.b).read()
-    try:
-        source_a, source_b = sources_of(network, a, b)
-        maps = feature_maps(network, source_a, source_b, args.memory_limit)
-        fused = Fuser(network, args.memory_limit)(a, b)
-    except FusionLabError as error:
-        raise FusionLabError(f"{args.a} and {args.b} cannot be shown: {error}") from None
-    row = {
-        "source a": a.pixels,
-        "source b": b.pixels,
-        "shared encoder": maps["encoder"].numpy(),
-        "MM branch": maps["multi_modal"].numpy(),
-        "DP branch": maps["digital_photography"].numpy(),
-        "fused": fused.pixels,
-    }
-    write_figure(picture_grid([row]), args.output)
+    pictures = feature_pictures(load_network(args.weights, args.device), args.a, args.b, args.memory_limit)
+    write_figure(picture_grid([pictures]), args.output)
     print(f"Written to {args.output}.")
     return 0

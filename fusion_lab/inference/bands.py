@@ -94,5 +94,5 @@ def _resampled(band: NDArray, size: tuple[int, int]) -> NDArray:
 
 
 def _scaled(band: NDArray, white: float) -> Tensor:
-    """Give ``(1, 1, H, W)`` float32 in [0, 1]."""
+    """Return ``(1, 1, H, W)`` float32 in [0, 1]."""
     return torch.from_numpy((band.astype(np.float32) / np.float32(white)).clip(0, 1))[None, None]

@@ -15,7 +15,7 @@ PARTS = ("encoder", *get_args(Task))
 
 
 class GIFNetFeatures(FusionNetwork):
-    """Gives a map of the features of each of `PARTS` instead of the fused image.
+    """Returns a map of the features of each of `PARTS` instead of the fused image.
 
     Args:
         network: What makes the features; this runs where it is.
@@ -27,7 +27,7 @@ class GIFNetFeatures(FusionNetwork):
         self.bytes_per_pixel = network.bytes_per_pixel
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Give the mean of the absolute features over the channels, ``(B, 3, H, W)``.
+        """Return the mean of the absolute features over the channels, ``(B, 3, H, W)``.
 
         The same pair feeds both branches, and each of them is the main one once.
         """

@@ -59,7 +59,7 @@ class OperationWeightsReader:
         self._forget()
 
     def take(self) -> Tensor | None:
-        """Give the weights of the images that passed since the last time, and forget them.
+        """Return the weights of the images that passed since the last time, and forget them.
 
         Returns:
             ``(B, 2, operations)`` in float64; those of one OAF sum to 1. The tiles of an image share them. None if
@@ -77,7 +77,7 @@ class OperationWeightsReader:
 def operation_weights(
     network: FusionNetwork, source_a: Tensor, source_b: Tensor, memory_limit: float = 6.0
 ) -> dict[str, Tensor]:
-    """Give the OAF weights of a pair as it is fused by `fuse_luminance`, padding and tiles included.
+    """Return the OAF weights of a pair as it is fused by `fuse_luminance`, padding and tiles included.
 
     Args:
         network: The network; it runs on its own device, in evaluation mode.

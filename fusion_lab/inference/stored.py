@@ -73,7 +73,7 @@ def read_network(path: Path) -> StoredNetwork:
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Give what is stored under each key, and the metadata that only safetensors files have."""
+    """Return what is stored under each key, and the metadata that only safetensors files have."""
     try:
         with path.open("rb") as file:
             start = file.read(9)
@@ -139,7 +139,7 @@ def _official(path: Path, content: dict[str, Any]) -> StoredNetwork | None:
 
 
 def _of_release(path: Path, state: dict[str, Any], release: Release, own: dict[str, str]) -> StoredNetwork:
-    """Give the network of a release whose tensors have these names in a file."""
+    """Return the network of a release whose tensors have these names in a file."""
     # Numbers that a training has noted are no part of the network.
     noted = {name for name, key in own.items() if isinstance(state[key], np.generic)}
     strange = [key for key in state if not isinstance(key, str)]

@@ -178,7 +178,7 @@ def _fuse_tiles(network: FusionNetwork, sources: Sequence[Tensor], rows: int, co
 
 
 def _tile_size(network: FusionNetwork, sources: Sequence[Tensor], memory_limit: float) -> tuple[int, int]:
-    """Give the height and width of the tiles: multiples of 8, as square as may be, or the whole image."""
+    """Return the height and width of the tiles: multiples of 8, as square as may be, or the whole image."""
     height, width = sources[0].shape[-2:]
     bytes_per_pixel = network.bytes_per_pixel * len(sources) / 2
     pixels = memory_limit * _GIBIBYTE / bytes_per_pixel

@@ -113,7 +113,7 @@ def _unlearnt(name: str) -> FusionNetwork | None:
 
 
 def find_weights(path: Path | str | None) -> Path:
-    """Give the file of a network that comes with the package, or was fetched, by its name; else the path.
+    """Return the file of a network that comes with the package, or was fetched, by its name; else the path.
 
     A file of that name comes first.
 
@@ -268,7 +268,7 @@ def _find(dotted: str) -> Any:
 
 
 def find_device(device: str | torch.device) -> torch.device:
-    """Give a device by its name, such as ``cpu`` or ``cuda:1``.
+    """Return a device by its name, such as ``cpu`` or ``cuda:1``.
 
     Raises:
         FusionLabError: It is not here.

@@ -28,7 +28,7 @@ class LossTerm(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Give the unweighted loss, a scalar, of ``fused`` ``(B, 1, H, W)`` for the sources of ``sample``."""
+        """Compute the unweighted loss, a scalar, of ``fused`` ``(B, 1, H, W)`` for the sources of ``sample``."""
 
 
 class Objective(nn.Module):
@@ -53,7 +53,7 @@ class Objective(nn.Module):
             cast(LossTerm, term).prepare()
 
     def forward(self, fused: Tensor, sample: Sample) -> dict[str, Tensor]:
-        """Give each weighted term, a scalar; their sum is the loss of the task.
+        """Compute each weighted term, a scalar; their sum is the loss of the task.
 
         Raises:
             FusionLabError: A term compares with the ideal image, and the sample has none.

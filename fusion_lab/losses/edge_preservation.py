@@ -40,7 +40,7 @@ class EdgePreservation(LossTerm):
     """``1 - Qabf(A, B, F)``, see `edge_preservation`."""
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         return 1 - edge_preservation(fused, sample["source_a"], sample["source_b"])
 
 

@@ -15,5 +15,5 @@ class SquaredError(LossTerm):
     needs_target: ClassVar[bool] = True
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Give the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         return F.mse_loss(fused, sample["target"])

@@ -48,7 +48,7 @@ class ExposureStructure(LossTerm):
     """``1 - MEF-SSIM(A, B, F)``, see `exposure_similarity`."""
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         return 1 - exposure_similarity(fused, sample["source_a"], sample["source_b"])
 
 

@@ -25,7 +25,7 @@ class InformationError(LossTerm):
         self.information.prepare()
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Give the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         a, b = sample["source_a"], sample["source_b"]
         weight_a, weight_b = self.information(a, b)
         return weight_a * F.mse_loss(fused, a) + weight_b * F.mse_loss(fused, b)

@@ -33,7 +33,7 @@ class Intensity(LossTerm):
         self.target = target
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         return (fused - _TARGETS[self.target](sample["source_a"], sample["source_b"])).abs().mean()
 
 

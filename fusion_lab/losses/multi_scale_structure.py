@@ -17,7 +17,7 @@ image quality assessment", Asilomar 2003)."""
 
 
 def multi_scale_ssim(x: Tensor, y: Tensor) -> Tensor:
-    """Give GIFNet's normalised multi-scale SSIM of two images in [0, 1], a scalar of at most 1.
+    """Compute GIFNet's normalised multi-scale SSIM of two images in [0, 1], a scalar of at most 1.
 
     An 11x11 Gaussian window of sigma 1.5, smaller where the map is, inside the image only; five scales, each the 2x2
     means of the one before. As in the release, SSIM and its contrast-structure part are means over the batch, brought
@@ -59,5 +59,5 @@ class MultiScaleStructure(LossTerm):
     needs_target: ClassVar[bool] = True
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Give the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         return 1 - multi_scale_ssim(fused, sample["target"])

@@ -44,7 +44,7 @@ class Structure(LossTerm):
         self.shares = shares
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Give the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         a, b = sample["source_a"], sample["source_b"]
         if self.shares == "equal":
             return 1 - (ssim(a, fused) + ssim(b, fused)) / 2

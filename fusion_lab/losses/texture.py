@@ -12,6 +12,6 @@ class Texture(LossTerm):
     """Mean absolute difference of the Sobel magnitude from the larger one of the sources (SwinFusion; TITA)."""
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Give the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         target = torch.maximum(sobel_magnitude(sample["source_a"]), sobel_magnitude(sample["source_b"]))
         return (sobel_magnitude(fused) - target).abs().mean()

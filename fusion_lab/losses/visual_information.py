@@ -64,6 +64,6 @@ class VisualInformation(LossTerm):
     """
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:
-        """Return the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
+        """Compute the loss, a scalar, of ``fused`` ``(B, 1, H, W)``."""
         a, b = sample["source_a"], sample["source_b"]
         return 1 / (1 + visual_information(fused, a) + visual_information(fused, b))

@@ -1,4 +1,4 @@
-"""Looking at the losses in passing."""
+"""Computing losses without a trace: random numbers and buffers are restored on exit."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from torch import nn
 
 @contextmanager
 def undisturbed(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Put random numbers and buffers back to what they were, also buffers that are replaced."""
+    """Restore random number generators and buffers on exit, also buffers that were replaced."""
     buffers = [
         (part, name, buffer, buffer.clone())
         for part in module.modules()

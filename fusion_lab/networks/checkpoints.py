@@ -182,7 +182,7 @@ def _rename(
 
 
 def _split(name: str, tensor: Tensor) -> dict[str, Tensor]:
-    """Give stacked query, key and value matrices their own names."""
+    """Return stacked query, key and value matrices their own names."""
     if match := re.search(r"in_proj_(weight|bias)$", name):
         stem = name[: match.start()]
         parts = tensor.chunk(3)

@@ -146,7 +146,7 @@ class GIFNet(FusionNetwork):
         return over_rows(decode, [main, mixed], halo=4)
 
     def interact(self, main: Tensor, auxiliary: Tensor, task: Task, detach_auxiliary: bool = False) -> Tensor:
-        """Give what the branch of the main task makes of the features of `fuse`, ``(B, C, H, W)``."""
+        """Compute what the branch of the main task makes of the features of `fuse`, ``(B, C, H, W)``."""
         height, width = main.shape[-2:]
         branches = (self.multi_modal, self.digital_photography)
         own, other = branches if task == "multi_modal" else branches[::-1]
@@ -175,5 +175,5 @@ class GIFNet(FusionNetwork):
         return self.influence[task if task in self.influence else "shared"]
 
     def reconstruct(self, features: Tensor) -> Tensor:
-        """Give REC's image of the encoder's features, ``(B, 1, H, W)`` in [-1, 1]."""
+        """Return REC's image of the encoder's features, ``(B, 1, H, W)`` in [-1, 1]."""
         return self.reconstruction(features)

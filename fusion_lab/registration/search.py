@@ -91,7 +91,7 @@ def ecc(a: Values, b: Values, matrix: Matrix, motion: int, mask: Values | None =
 
 
 def _turns(size: tuple[int, ...]) -> Iterator[Matrix]:
-    """Give turns and scales about the centre."""
+    """Return turns and scales about the centre."""
     centre = (np.array(size) - 1) / 2
     for scale in _SCALES:
         for angle in np.deg2rad(_ANGLES):

@@ -11,5 +11,5 @@ _RULES: dict[str, ColourRule] = {"tita": TITAColours(), "gifnet": GIFNetColours(
 
 
 def colour_rule(network: FusionNetwork) -> ColourRule:
-    """Give the rule that a network names in `FusionNetwork.colour_rule`."""
+    """Return the rule that a network names in `FusionNetwork.colour_rule`."""
     return _RULES[network.colour_rule]

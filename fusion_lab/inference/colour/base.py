@@ -21,7 +21,7 @@ class ColourRule(ABC):
 
     @abstractmethod
     def luminance(self, picture: Picture) -> Pixels:
-        """Give what the network sees of a picture, ``(H, W)`` in the levels of its own type."""
+        """Return what the network sees of a picture, ``(H, W)`` in the levels of its own type."""
 
     @abstractmethod
     def to_whole(self, values: Values) -> Values:

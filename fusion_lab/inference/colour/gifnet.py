@@ -25,7 +25,7 @@ class GIFNetColours(ColourRule):
     """
 
     def luminance(self, picture: Picture) -> Pixels:
-        """Give ``Y``, ``(H, W)``, of a grey picture its own levels."""
+        """Return ``Y``, ``(H, W)``, of a grey picture its own levels."""
         pixels = picture.pixels
         if picture.is_grey:
             return pixels if pixels.ndim == 2 else pixels[..., 0]

@@ -18,7 +18,7 @@ class TITAColours(ColourRule):
     """
 
     def luminance(self, picture: Picture) -> Pixels:
-        """Give the luma of `Picture.luminance`, ``(H, W)``."""
+        """Return the luma of `Picture.luminance`, ``(H, W)``."""
         return picture.luminance()
 
     def to_whole(self, values: Values) -> Values:
@@ -39,7 +39,7 @@ class TITAColours(ColourRule):
 
 
 def _chrominance(picture: Picture) -> Pixels:
-    """Give Cr and Cb, ``(H, W, 2)`` int64."""
+    """Return Cr and Cb, ``(H, W, 2)`` int64."""
     pixels = picture.pixels
     rgb = np.dstack([pixels] * 3) if pixels.ndim == 2 else np.ascontiguousarray(pixels)
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.int64)

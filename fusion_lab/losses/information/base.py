@@ -15,7 +15,7 @@ class Information(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the weights of both sources, scalars of sum 1 for the whole batch.
+        """Compute the weights of both sources, scalars of sum 1 for the whole batch.
 
         Args:
             source_a: Luminance of the first source, ``(B, 1, H, W)`` in [0, 1].
@@ -31,18 +31,18 @@ class MeasuredInformation(Information):
 
     @abstractmethod
     def measure(self, images: Tensor) -> Tensor:
-        """Give the information ``(B,)`` of images ``(B, 1, H, W)`` in [0, 1]."""
+        """Compute the information ``(B,)`` of images ``(B, 1, H, W)`` in [0, 1]."""
 
     @torch.no_grad()
     def forward(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the weights of both sources, scalars of sum 1."""
+        """Compute the weights of both sources, scalars of sum 1."""
         measured = self.measure(torch.cat([source_a, source_b])).unflatten(0, (2, -1)).mean(dim=1)
         weight_a, weight_b = measured.softmax(dim=0)
         return weight_a, weight_b
 
 
 def squared_response(maps: Tensor) -> Tensor:
-    """Give the mean squared difference of each point from its eight neighbours, ``(B,)`` of ``(B, C, H, W)``.
+    """Compute the mean squared difference of each point from its eight neighbours, ``(B,)`` of ``(B, C, H, W)``.
 
     As in GIFNet's release, one kernel goes over the sum of all channels: what the paper calls the gradient of the
     features. The border is mirrored, and repeated where there is but one row or column.

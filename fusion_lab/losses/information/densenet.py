@@ -45,7 +45,7 @@ class DenseNetInformation(MeasuredInformation):
         _load(self.weights, "cpu")
 
     def measure(self, images: Tensor) -> Tensor:
-        """Give the information ``(B,)`` of images ``(B, 1, H, W)`` in [0, 1].
+        """Compute the information ``(B,)`` of images ``(B, 1, H, W)`` in [0, 1].
 
         Raises:
             FusionLabError: A side is shorter than 32 pixels, or the ImageNet weights cannot be had.

@@ -45,7 +45,7 @@ class DenseNet121(nn.Module):
                 dim //= 2
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Give the features of ``(B, 3, H, W)`` after the stem, the three transitions and the last block."""
+        """Compute the features of ``(B, 3, H, W)`` after the stem, the three transitions and the last block."""
         levels = [self.stem(images)]
         for block, transition in zip(self.blocks, self.transitions, strict=False):
             levels.append(transition(block(levels[-1])))

@@ -20,6 +20,6 @@ class FixedInformation(Information):
         self.share = share
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the weights of both sources, scalars of sum 1."""
+        """Compute the weights of both sources, scalars of sum 1."""
         weight = source_a.new_full((), self.share)
         return weight, 1 - weight

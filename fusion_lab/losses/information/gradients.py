@@ -18,5 +18,5 @@ class GradientInformation(MeasuredInformation):
         self.scale = scale
 
     def measure(self, images: Tensor) -> Tensor:
-        """Give the information ``(B,)`` of images ``(B, 1, H, W)`` in [0, 1]."""
+        """Compute the information ``(B,)`` of images ``(B, 1, H, W)`` in [0, 1]."""
         return self.scale * squared_response(images)

@@ -30,7 +30,7 @@ class OffsetBias(nn.Module):
         self.register_buffer("offsets", offsets.sign() * offsets.abs().log1p(), persistent=False)
 
     def forward(self) -> Tensor:
-        """Give the bias ``(heads, N, N)`` of every query (row) and key (column) of a window."""
+        """Return the bias ``(heads, N, N)`` of every query (row) and key (column) of a window."""
         return self.mlp(self.offsets).permute(2, 0, 1)
 
 

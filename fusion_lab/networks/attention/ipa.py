@@ -17,6 +17,6 @@ class IPA(PixelAttention):
     def keys_and_values(
         self, own: Tensor, other: Tensor, score: Tensor, noise1: Tensor, noise2: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Give the keys and values of `PixelAttention.keys_and_values`."""
+        """Return the keys and values of `PixelAttention.keys_and_values`."""
         scored = own * score
         return (noise1 + own - scored, noise2 + own + scored), (own, other)

@@ -18,5 +18,5 @@ class PA(PixelAttention):
     def keys_and_values(
         self, own: Tensor, other: Tensor, score: Tensor, noise1: Tensor, noise2: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Give the keys and values of `PixelAttention.keys_and_values`."""
+        """Return the keys and values of `PixelAttention.keys_and_values`."""
         return (noise1 + own, own * score), (noise2 + own, other)

@@ -73,7 +73,7 @@ class PixelAttention(nn.Module, ABC):
     def keys_and_values(
         self, own: Tensor, other: Tensor, score: Tensor, noise1: Tensor, noise2: Tensor
     ) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """Give the keys and the values of (self, cross).
+        """Return the keys and the values of (self, cross).
 
         Args:
             own: The stream that asks, ``(B, H, W, C)``.

@@ -72,7 +72,7 @@ class WindowAttention(nn.Module):
         return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift and part is None else out
 
     def _masks(self, part: Part | None) -> Tensor | None:
-        """Give the masks of `attention`: what wraps around is in the last windows of the whole map alone."""
+        """Return the masks of `attention`: what wraps around is in the last windows of the whole map alone."""
         if self.masks is None or part == (False, False):
             return None
         if part is None or part == (True, True):
@@ -91,7 +91,7 @@ def cross_attention(
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None = None) -> Tensor:
-    """Give ``softmax(Q K^T / sqrt(d) + bias + mask) V``; the probabilities are not kept for the backward pass.
+    """Compute ``softmax(Q K^T / sqrt(d) + bias + mask) V``; the probabilities are not kept for the backward pass.
 
     Maps have the tokens last, since MKL takes three times as long for products with few columns as with few rows.
 

@@ -34,7 +34,7 @@ class GuidedFilter(ManySourceNetwork):
 
 
 def _window(wanted: int, largest: int) -> int:
-    """Give the odd side of a window whose mirrored border is inside the image."""
+    """Return the odd side of a window whose mirrored border is inside the image."""
     return min(wanted, 2 * ((largest - 1) // 2) + 1)
 
 

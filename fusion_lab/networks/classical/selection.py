@@ -13,5 +13,5 @@ def strongest(maps: Sequence[Tensor]) -> Tensor:
 
 
 def scales_that_fit(side: int, wanted: int) -> int:
-    """Give how often a side of four pixels or more can be halved, but at most as often as wanted."""
+    """Return how often a side of four pixels or more can be halved, but at most as often as wanted."""
     return max(0, min(wanted, (side // 4).bit_length()))

@@ -54,7 +54,7 @@ class Wavelet(ManySourceNetwork):
 
 @lru_cache(maxsize=64)
 def _orthogonal(side: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Give the orthogonal matrix ``(side, side)`` of one step of the transform: approximation above, detail below."""
+    """Return the orthogonal matrix ``(side, side)`` of one step of the transform: approximation above, detail below."""
     root = math.sqrt(3)
     low = torch.tensor([1 + root, 3 + root, 3 - root, 1 - root], dtype=torch.float64) / (4 * math.sqrt(2))
     high = low.flip(0) * torch.tensor([1.0, -1, 1, -1], dtype=torch.float64)

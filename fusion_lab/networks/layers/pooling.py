@@ -12,13 +12,13 @@ _shared: ContextVar["SharedMeans | None"] = ContextVar("shared", default=None)
 
 
 def image_mean(x: Tensor) -> Tensor:
-    """Give the mean of each channel of ``(B, C, H, W)`` over the image, ``(B, C)``."""
+    """Compute the mean of each channel of ``(B, C, H, W)`` over the image, ``(B, C)``."""
     shared = _current()
     return x.mean(dim=(-2, -1)) if shared is None else shared.mean(x)
 
 
 def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Give the mean and the variance of each of ``(B, C, H, W)`` over channels and image, ``(B, 1, 1, 1)`` each."""
+    """Compute the mean and the variance of each of ``(B, C, H, W)`` over channels and image, ``(B, 1, 1, 1)`` each."""
     shared = _current()
     if shared is None:
         variance, mean = torch.var_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
@@ -60,7 +60,7 @@ class SharedMeans:
             _shared.reset(token)
 
     def mean(self, x: Tensor) -> Tensor:
-        """Give the mean over the whole image of ``(B, C, H, W)``, a map of the tile."""
+        """Compute the mean over the whole image of ``(B, C, H, W)``, a map of the tile."""
         self._asked += 1
         if self._asked <= len(self._known):
             return self._known[self._asked - 1].to(x.dtype)

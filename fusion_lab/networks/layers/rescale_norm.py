@@ -32,7 +32,7 @@ class RescaleNorm(nn.Module):
         return self.normalise(x, mean, deviation), self.rescale(deviation), self.rebias(mean)
 
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the mean and the deviation of ``(B, C, H, W)``, ``(B, 1, 1, 1)`` each."""
+        """Compute the mean and the deviation of ``(B, C, H, W)``, ``(B, 1, 1, 1)`` each."""
         mean, variance = image_moments(x)
         return mean, (variance + 1e-5).sqrt()
 

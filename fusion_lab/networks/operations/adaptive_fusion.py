@@ -28,7 +28,7 @@ class SourceOperations(nn.Module):
                     nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """Give each branch's output for ``(B, C, H, W)``, each ``(B, C, H, W)``."""
+        """Compute each branch's output for ``(B, C, H, W)``, each ``(B, C, H, W)``."""
         compressed = self.compress(x)
         return [branch(x, compressed) for branch in self.branches.values()]
 
@@ -65,7 +65,7 @@ class AdaptiveFusion(nn.Module):
         self.weight_generator = multi_layer_perceptron(2 * dim, dim, 2 * len(operations)) if dynamic_weights else None
 
     def operation_weights(self, x: Tensor, y: Tensor) -> Tensor:
-        """Give the weights ``(B, 2, operations)`` of each source's branches; they sum to 1 over both."""
+        """Compute the weights ``(B, 2, operations)`` of each source's branches; they sum to 1 over both."""
         if self.weight_generator is None:
             count = 2 * self.num_operations
             return x.new_full((len(x), 2, self.num_operations), 1 / count)

@@ -28,7 +28,7 @@ class HighPass(Operation):
         self.register_buffer("hamming", torch.outer(taps, taps).view(1, 9, 1, 1), persistent=False)
 
     def kernels(self, compressed: Tensor) -> Tensor:
-        """Give the low-pass kernels ``(B, 9, H, W)``, taps in row-major order."""
+        """Return the low-pass kernels ``(B, 9, H, W)``, taps in row-major order."""
         kernels = self.generator(compressed).softmax(dim=1) * self.hamming
         return kernels / kernels.sum(dim=1, keepdim=True)
 
