@@ -95,7 +95,10 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--from",
         metavar="RUNS",
-        help="compare runs that have ended instead: a folder of them, or wandb:ENTITY/PROJECT/SWEEP",
+        help=(
+            "compare runs that have ended instead: a folder of them, wandb:ENTITY/PROJECT/SWEEP, or "
+            "wandb:ENTITY/PROJECT?group=NAME (or ?tag=NAME)"
+        ),
     )
     parser.add_argument(
         "--against", metavar="NAME", help="experiment that the others are compared with (that with all switches on)"

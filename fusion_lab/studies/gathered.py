@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -50,14 +51,15 @@ def gather(source: str, output: Path) -> list[Trial]:
     """Find the runs that have ended.
 
     Args:
-        source: A folder with runs anywhere below it, or ``wandb:ENTITY/PROJECT/SWEEP``.
+        source: A folder with runs anywhere below it; or ``wandb:ENTITY/PROJECT/SWEEP``; or some runs of a project,
+            ``wandb:ENTITY/PROJECT?group=NAME`` or ``?tag=NAME``.
         output: Where what a server tells is written, below ``wandb/``, as if the runs had been trained here.
 
     Raises:
         FusionLabError: There are none, or the server does not answer.
     """
     if source.startswith(_SERVER):
-        folder = output / "wandb" / source.rpartition("/")[2]
+        folder = output / "wandb" / re.sub(r"\W+", "-", source.rpartition("/")[2])
         _fetch(source.removeprefix(_SERVER), folder)
     else:
         folder = Path(source)
@@ -101,26 +103,39 @@ def _title_in_sweep(run: Path) -> str | None:
 
 
 def _fetch(path: str, folder: Path) -> None:
-    """Write what the public API of W&B tells of the finished runs of a sweep."""
+    """Write what the public API of W&B tells of the finished runs of a sweep, or of a project."""
     import wandb
 
-    if path.count("/") != 2:
-        raise FusionLabError(f"--from wandb: should name ENTITY/PROJECT/SWEEP. Found '{path}'.")
+    named = re.fullmatch(r"([^/?]+/[^/?]+)(?:/(?P<sweep>[^/?]+)|\?(?P<kind>group|tag)=(?P<name>.+))", path)
+    if not named:
+        raise FusionLabError(
+            f"--from wandb: should name ENTITY/PROJECT/SWEEP, ENTITY/PROJECT?group=NAME or ?tag=NAME. Found '{path}'."
+        )
+    what = "sweep" if named["sweep"] else "runs of"
     try:
         # Nothing is trained here: everything that may go wrong is the connection, the rights or the name.
-        runs = [run for run in wandb.Api().sweep(path).runs if run.state == "finished"]
-        told = [(run.id, run.url, dict(run.config), dict(run.summary_metrics)) for run in runs]
+        api = wandb.Api()
+        runs = api.sweep(path).runs if named["sweep"] else api.runs(named[1], _filters(named["kind"], named["name"]))
+        told = [
+            (run.id, run.url, dict(run.config), dict(run.summary_metrics)) for run in runs if run.state == "finished"
+        ]
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise FusionLabError(
-            f"W&B does not tell of the sweep {path} ({reason}): check its name, and `wandb login`."
+            f"W&B does not tell of the {what} {path} ({reason}): check its name, and `wandb login`."
         ) from None
+    make_folder(folder)
     for name, url, config, summary in told:
         run = make_folder(folder / name)
         result = {"steps": int(summary.get("trainer/global_step", 0)) + 1, "metrics": _numbers(summary)}
         _write(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
         _write(run / _SOURCE, f"{url}\n")
         _write(run / RESULT, json.dumps(result, indent=1) + "\n")
+
+
+def _filters(kind: str, name: str) -> dict[str, Any]:
+    """Return what the server is asked for, in the words of MongoDB."""
+    return {"group": name} if kind == "group" else {"tags": {"$in": [name]}}
 
 
 def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:

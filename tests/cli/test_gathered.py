@@ -74,7 +74,13 @@ def server(monkeypatch):
             raise ValueError(f"Could not find sweep <Sweep {path}>")
         return SimpleNamespace(runs=runs)
 
-    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(sweep=sweep))
+    def some_runs(path, filters):
+        if path != "lab/fusion":
+            raise ValueError(f"Could not find project {path}")
+        kept = {"{'group': 'first'}": runs[:1], "{'tags': {'$in': ['no MO']}}": runs[2:]}
+        return kept.get(str(filters), [])
+
+    monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(sweep=sweep, runs=some_runs))
 
 
 def test_runs_of_a_server_are_compared_by_their_last_values(server, tmp_path):
@@ -89,11 +95,20 @@ def test_runs_of_a_server_are_compared_by_their_last_values(server, tmp_path):
     assert source.read_text() == "https://wandb.ai/lab/fusion/runs/minus0\n"
 
 
+@pytest.mark.parametrize(("chosen", "name"), [("group=first", "whole"), ("tag=no MO", "minus")])
+def test_runs_of_a_project_by_group_or_tag(server, tmp_path, chosen, name):
+    assert main(["ablate", "--from", f"wandb:lab/fusion?{chosen}", "-o", str(tmp_path)]) == 0
+    assert {experiment: seeds for experiment, (_, seeds) in table(tmp_path).items()} == {name: "1"}
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
         ("wandb:lab/fusion/other", "W&B does not tell of the sweep lab/fusion/other (Could not find sweep"),
-        ("wandb:fusion", "should name ENTITY/PROJECT/SWEEP. Found 'fusion'"),
+        ("wandb:fusion", "or ?tag=NAME. Found 'fusion'"),
+        ("wandb:lab/fusion?group=other", "There is no run in wandb:lab/fusion?group=other that has ended"),
+        ("wandb:lab/none?tag=x", "W&B does not tell of the runs of lab/none?tag=x (Could not find project"),
+        ("wandb:lab/fusion", "or ?tag=NAME. Found 'lab/fusion'"),
         ("none", "The folder none does not exist"),
         (".", "There is no run in . that has ended"),
     ],
