@@ -128,3 +128,18 @@ def test_one_place_builds_the_command_of_a_training(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             assert not node.value.startswith("fusion_lab.cli"), node.lineno
     assert not [name for name in imports(source) if name.startswith("fusion_lab.cli")]
+
+
+LIGHTNINGS = {"trainer", "strategy", "loop", "connector", "fit_loop", "epoch_loop", "precision_plugin", "precision"}
+
+
+def test_one_file_knows_what_lightning_keeps_to_itself(source):
+    """Subclasses aside, whose own attributes these are too."""
+    if place(source) == "callbacks/lightning_internals.py":
+        return
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.startswith("__"):
+            of = node.value
+            name = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
+            assert name not in LIGHTNINGS, node.lineno
+            assert node.attr != "_trainer", node.lineno

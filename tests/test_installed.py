@@ -64,3 +64,5 @@ def test_the_wheel_holds_every_configuration(wheel):
         wanted = {path.relative_to(REPOSITORY).as_posix() for path in (REPOSITORY / kind).rglob("*.yaml")}
         assert wanted
         assert wanted <= inside
+    assert sum(name.endswith(".webp") for name in inside) == 56
+    assert not {name.partition("/")[0] for name in inside} & {"tools", "examples", "tests"}

@@ -8,6 +8,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from torch import nn
 from torch.optim import Optimizer
 
+from fusion_lab.callbacks.lightning_internals import finds_unused_parameters
 from fusion_lab.callbacks.phase_wrappers import PhaseWrappers
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
@@ -78,7 +79,7 @@ class AlternatingFreeze(Callback):
                     f"{', '.join(network.parts())}, and parts of those such as {names[0].rpartition('.')[0]}."
                 )
         strategy = trainer.strategy
-        separate = isinstance(strategy, DDPStrategy) and not strategy._ddp_kwargs.get("find_unused_parameters")
+        separate = isinstance(strategy, DDPStrategy) and not finds_unused_parameters(strategy)
         self._wrappers = PhaseWrappers(cast(DDPStrategy, strategy)) if separate else None
 
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:

@@ -8,6 +8,7 @@ from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_warn
 
+from fusion_lab.callbacks.lightning_internals import count_validation, save_if_due, validation_follows
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
 
@@ -33,10 +34,7 @@ class Checkpoints(ModelCheckpoint):
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Let the pairs of validation be counted, as `validation_follows` needs; Lightning does so at its first one."""
         super().on_train_start(trainer, pl_module)
-        if trainer.enable_validation:
-            trainer.validating = True
-            trainer.fit_loop.epoch_loop.val_loop.setup_data()
-            trainer.training = True
+        count_validation(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -66,7 +64,7 @@ class Checkpoints(ModelCheckpoint):
         self._kept = list(state_dict.get("kept", []))
 
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        super().on_train_batch_end(trainer, pl_module, None, None, 0)
+        save_if_due(self, trainer, pl_module)
         is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
         if trainer.should_stop or trainer.global_step == trainer.max_steps or (trainer.is_last_batch and is_last_epoch):
             self._save_last(trainer)
@@ -105,7 +103,7 @@ class BestCheckpoint(ModelCheckpoint):
     @property
     def state_key(self) -> str:
         """Not by the mode as in the original: it is known only after the state has been restored."""
-        return self._generate_state_key(monitor=self.monitor)
+        return f"{type(self).__qualname__}{ {'monitor': self.monitor}!r}"
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Find out what is better.
@@ -131,11 +129,3 @@ class BestCheckpoint(ModelCheckpoint):
             super().on_validation_end(trainer, pl_module)
         elif trainer.state.fn == "fit" and not trainer.sanity_checking:
             rank_zero_warn(f"Validation does not give `{self.metric}`, by which the best checkpoint would be kept.")
-
-
-def validation_follows(trainer: Trainer) -> bool:
-    """Tell after a training batch whether validation comes next."""
-    loop: Any = trainer.fit_loop
-    # Lightning also thinks of validating without any pairs, and then does not.
-    batches: Any = trainer.num_val_batches
-    return sum(batches) > 0 and bool(loop.epoch_loop._should_check_val_fx(loop._data_fetcher))

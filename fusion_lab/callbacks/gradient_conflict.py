@@ -13,6 +13,7 @@ from torch import Tensor
 from fusion_lab.callbacks.pictures import show
 from fusion_lab.errors import FusionLabError
 from fusion_lab.modules import FusionModule
+from fusion_lab.modules.accumulation import loss_scale
 from fusion_lab.modules.undisturbed import undisturbed
 from fusion_lab.reporting.plots import HeatMapRow, heat_map_grid
 from fusion_lab.types import Batch
@@ -142,8 +143,7 @@ def _task_gradients(
     """Return the gradient of each task in ``batch``, averaged over the ranks, which all have the same tasks."""
     precision: Any = trainer.precision_plugin
     # Small gradients vanish in float16. The scale is only read: `GradScaler.scale` would change its state.
-    scaler = getattr(precision, "scaler", None)
-    scale = scaler.get_scale() if scaler else 1.0
+    scale = loss_scale(trainer)
     sizes = [parameter.numel() for parameter in parameters]
     gradients = {}
     with undisturbed(module, module.device), torch.enable_grad():

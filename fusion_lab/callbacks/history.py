@@ -10,6 +10,7 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
+from fusion_lab.callbacks.lightning_internals import row_due
 from fusion_lab.files import atomic_path, make_folder
 
 Row = dict[str, Any]
@@ -101,7 +102,7 @@ class KeepHistory(Callback):
         """Note the rows, and the one that Lightning logs only after the checkpoint of its step."""
         checkpoint["metrics"] = {name: float(value) for name, value in trainer.callback_metrics.items()}
         for logger in _histories(trainer):
-            checkpoint["history"] = {"rows": logger.rows, "last": _due(trainer)}
+            checkpoint["history"] = {"rows": logger.rows, "last": row_due(trainer)}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Remember what was noted."""
@@ -116,13 +117,3 @@ class KeepHistory(Callback):
 
 def _histories(trainer: Trainer) -> list[HistoryLogger]:
     return [logger for logger in trainer.loggers if isinstance(logger, HistoryLogger)]
-
-
-def _due(trainer: Trainer) -> Row | None:
-    """Return the row of the step that has just been done, unless it is logged already or its turn has not come."""
-    connector: Any = trainer._logger_connector
-    if not trainer.training or not connector.should_update_logs or trainer._results is None:
-        return None
-    numbers = {name: float(value) for name, value in trainer._results.metrics(on_step=True)["log"].items()}
-    step = trainer.fit_loop.epoch_loop._batches_that_stepped
-    return {"step": step, **numbers, "epoch": trainer.current_epoch} if numbers else None

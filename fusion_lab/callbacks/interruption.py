@@ -11,7 +11,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 from torch import distributed
 
-from fusion_lab.callbacks.checkpoints import validation_follows
+from fusion_lab.callbacks.lightning_internals import amid_step, validation_follows
 
 REQUEUE = 75
 """The exit code of a run that was asked to make room, EX_TEMPFAIL of sysexits.h: begin it again, and it goes on."""
@@ -70,8 +70,7 @@ class StopBetweenBatches(Checkpoint):
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Stop if any rank was asked to, unless the step is not done."""
-        whole = not trainer.fit_loop.epoch_loop._should_accumulate()
-        if self._listening and whole and self._anybody(self._asked is not None):
+        if self._listening and not amid_step(trainer) and self._anybody(self._asked is not None):
             self._stop(trainer)
 
     def _anybody(self, asked: bool) -> bool:

@@ -3,17 +3,18 @@
 from typing import Any, cast
 
 import torch
-from lightning import LightningModule, Trainer
+from lightning import Callback, LightningModule, Trainer
 from torch import Tensor
 
-from fusion_lab.modules import FusionModule, UpdatesWeighting
+from fusion_lab.modules import FusionModule
+from fusion_lab.modules.accumulation import loss_scale
 from fusion_lab.types import Batch
-from fusion_lab.weighting.ranks import mean_over_ranks
+from fusion_lab.weighting.ranks import over_ranks
 
 Losses = dict[str, Tensor]
 
 
-class MeasureAgain(UpdatesWeighting):
+class MeasureAgain(Callback):
     """Tell a weighting such as FAMO the task losses before and after each optimizer step.
 
     Under gradient accumulation the batches of one step are kept and measured together. The second pass runs in train
@@ -35,11 +36,16 @@ class MeasureAgain(UpdatesWeighting):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Begin with nothing measured; what a checkpoint knows comes afterwards."""
         self._forget()
+        cast(FusionModule, pl_module).measured_again = True
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Measure no more."""
+        cast(FusionModule, pl_module).measured_again = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start counting from where training starts."""
         self._step = trainer.global_step
-        self._scale = _scale(trainer)
+        self._scale = loss_scale(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Batch, batch_idx: int
@@ -57,7 +63,7 @@ class MeasureAgain(UpdatesWeighting):
             return
         self._step = trainer.global_step
         # The scaler lowers its scale exactly where it leaves a step out.
-        scale, self._scale = self._scale, _scale(trainer)
+        scale, self._scale = self._scale, loss_scale(trainer)
         if self._scale < scale:
             self._batches, self._before = [], []
         if not self._before:
@@ -71,7 +77,7 @@ class MeasureAgain(UpdatesWeighting):
         else:
             with torch.no_grad(), trainer.precision_plugin.train_step_context():
                 after = [module.task_losses(one) for one in self._batches]
-            self._update(module, before, _over_ranks(_mean(after)))
+            self._update(module, before, over_ranks(_mean(after)))
         self._batches, self._before = [], []
 
     def state_dict(self) -> dict[str, Any]:
@@ -97,18 +103,7 @@ class MeasureAgain(UpdatesWeighting):
         module.log_dict({f"weighting/{name}": value for name, value in numbers.items()})
 
 
-def _scale(trainer: Trainer) -> float:
-    """Return the scale of float16 losses, 1 in other precisions; on a GPU this waits for the device."""
-    scaler = getattr(trainer.precision_plugin, "scaler", None)
-    return scaler.get_scale() if scaler else 1.0
-
-
 def _mean(losses: list[Losses]) -> Losses:
     """Average the losses of each task over the batches that have it."""
     tasks = dict.fromkeys(task for one in losses for task in one)
     return {task: torch.stack([one[task] for one in losses if task in one]).mean() for task in tasks}
-
-
-def _over_ranks(losses: Losses) -> Losses:
-    """Average the losses over ranks, which have the same tasks."""
-    return dict(zip(losses, mean_over_ranks(torch.stack(list(losses.values()))), strict=True))

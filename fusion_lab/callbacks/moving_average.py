@@ -21,7 +21,8 @@ class MovingAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        super().__init__(use_buffers=False, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self._average = get_ema_multi_avg_fn(decay)
+        super().__init__(use_buffers=False, multi_avg_fn=self._average)
 
     @property
     def state_key(self) -> str:
@@ -51,7 +52,7 @@ class MovingAverage(WeightAveraging):
         if self._latest_update_step == 0:
             torch._foreach_copy_(average, current)
         else:
-            self._kwargs["multi_avg_fn"](average, current, None)
+            self._average(average, current, None)
         # What is learnt beside the weights, such as FAMO's logits, is no average.
         for kept, buffer in zip(self._averaged.buffers(), pl_module.buffers(), strict=True):
             kept.copy_(buffer)

@@ -8,13 +8,14 @@ from jsonargparse import ArgumentError, ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import add_submit_option, after_dashes, submit_launcher
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.errors import FusionLabError
 from fusion_lab.studies.gathered import Gathered, gather
 from fusion_lab.studies.grid import Grid
 from fusion_lab.studies.study import Plan, Study
 from fusion_lab.studies.trial import read_options
 
-HELP = "run several experiments over several seeds and compare them in one table"
+HELP = COMMANDS["ablate"]
 _OUR_OWN = ("exp", "exp.name", "exp.seed", "exp.output", "ckpt_path", "config", "c")
 
 

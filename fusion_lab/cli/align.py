@@ -6,9 +6,10 @@ from typing import Literal
 from jsonargparse import ArgumentParser
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.options import add_unpaired, tell_failures
 
-HELP = "bring images onto the grid of others of the same scene"
+HELP = COMMANDS["align"]
 
 
 def main(argv: list[str]) -> int:

@@ -6,8 +6,9 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 
-HELP = "show a page to fuse images in the browser, on this machine alone"
+HELP = COMMANDS["app"]
 
 
 def main(argv: list[str]) -> int:

@@ -6,10 +6,11 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.evaluate import add_scoring_options, evaluated, tell_bad
 from fusion_lab.errors import FusionLabError
 
-HELP = "score several methods and compare them in the table of a paper"
+HELP = COMMANDS["compare"]
 _METHOD = re.compile(r"[^/\\=]+")
 
 

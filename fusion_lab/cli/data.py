@@ -9,12 +9,13 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli import data_check, data_get, data_list
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:
     from fusion_lab.data.pairs import PairDataset
 
-HELP = "list, get and check public data sets, or make multi-focus data from visible-infrared pairs"
+HELP = COMMANDS["data"]
 _SHEET_ROWS = 12
 
 

@@ -5,10 +5,11 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.fuse import fuse, tell
 from fusion_lab.cli.options import add_network_options, add_range, add_result_options
 
-HELP = "bring out the details of an image, or of a folder of images"
+HELP = COMMANDS["enhance"]
 
 
 def main(argv: list[str]) -> int:

@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.options import add_source_options, tell_failures
 from fusion_lab.errors import FusionLabError
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from fusion_lab.evaluation.scoring import Evaluation, SourceOptions
     from fusion_lab.metrics.protocols import Protocol
 
-HELP = "score fused images by the metrics of a published table, or by any others"
+HELP = COMMANDS["evaluate"]
 
 
 def main(argv: list[str]) -> int:

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.options import add_network_options
 
 if TYPE_CHECKING:
     from fusion_lab.reporting.plots import TaskWeights
 
-HELP = "show what a network decides inside"
+HELP = COMMANDS["explain"]
 
 
 def main(argv: list[str]) -> int:

@@ -5,8 +5,9 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 
-HELP = "write a network as an ONNX file, for programs without PyTorch"
+HELP = COMMANDS["export"]
 
 
 def main(argv: list[str]) -> int:

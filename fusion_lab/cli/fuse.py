@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from jsonargparse import ArgumentParser, Namespace
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options, tell_failures
 from fusion_lab.data.video import VIDEO_SUFFIXES
 from fusion_lab.errors import FusionLabError
@@ -14,7 +15,7 @@ from fusion_lab.errors import FusionLabError
 if TYPE_CHECKING:
     from fusion_lab.inference.image_files import FusedFiles
 
-HELP = "fuse two images, two videos or a stack of more, or all pairs of two folders or patterns"
+HELP = COMMANDS["fuse"]
 _DETAILS = (
     "Patterns hold {name}, such as 'DIR/{name}_vi' and 'DIR/{name}_ir'. Of many pairs, those that cannot be fused are "
     "left out and told; started again, the command fuses what is missing or has changed. Pansharpening: A is the "

@@ -8,9 +8,10 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.errors import FusionLabError
 
-HELP = "tell what networks cost: parameters, operations, time and memory"
+HELP = COMMANDS["profile"]
 
 
 def main(argv: list[str]) -> int:

@@ -6,11 +6,12 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.cli.compare import named_folders
 from fusion_lab.cli.evaluate import add_scoring_options, evaluated, tell_bad
 from fusion_lab.errors import FusionLabError
 
-HELP = "score several methods and show them, image by image, on one page for the browser"
+HELP = COMMANDS["report"]
 
 
 def main(argv: list[str]) -> int:

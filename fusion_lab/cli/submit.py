@@ -7,12 +7,13 @@ from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli.arguments import after_dashes, parse
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.errors import FusionLabError
 from fusion_lab.runs.cluster import SLURM_MINUTES, Cluster
 from fusion_lab.runs.compose import compose
 from fusion_lab.runs.run import NO_EXPERIMENT
 
-HELP = "train on a cluster, one process for each GPU; the job goes on by itself after a preemption"
+HELP = COMMANDS["submit"]
 OWN_KEYS = ("exp.auto_resume", "ckpt_path", "config", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
 
 

@@ -9,13 +9,14 @@ from jsonargparse.typing import NonNegativeInt, PositiveInt
 
 from fusion_lab.cli.ablate import conclude
 from fusion_lab.cli.arguments import add_submit_option, parse, submit_launcher
+from fusion_lab.cli.commands import COMMANDS
 from fusion_lab.studies.launching import Processes
 from fusion_lab.studies.progress import Progress
 from fusion_lab.studies.study import Study
 from fusion_lab.studies.sweep import Sweep
 from fusion_lab.studies.sweep_file import read_sweep
 
-HELP = "run a sweep file of W&B without a server, and compare its runs in one table"
+HELP = COMMANDS["sweep"]
 
 
 def main(argv: list[str]) -> int:

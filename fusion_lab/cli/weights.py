@@ -6,8 +6,9 @@ from jsonargparse import ArgumentParser
 
 from fusion_lab.cli import weights_get, weights_list
 from fusion_lab.cli.arguments import parse
+from fusion_lab.cli.commands import COMMANDS
 
-HELP = "list, get and convert weights, or look into them"
+HELP = COMMANDS["weights"]
 
 
 def main(argv: list[str]) -> int:

@@ -1,12 +1,13 @@
 """The gradients of one step, task by task: of one batch, or of several that are weighed as if they were one."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
+from lightning import Trainer
 from torch import Tensor, nn
 
 from fusion_lab.weighting import LossWeighting
+from fusion_lab.weighting.ranks import over_ranks
 
 Losses = dict[str, Tensor]
 Gradients = list[Tensor | None]
@@ -27,6 +28,12 @@ def task_gradient(
     if scale == 1:
         return list(gradients)
     return [None if gradient is None else gradient / scale for gradient in gradients]
+
+
+def loss_scale(trainer: Trainer) -> float:
+    """Return the scale of float16 losses, 1 in other precisions; on a GPU this waits for the device."""
+    scaler = getattr(trainer.precision_plugin, "scaler", None)
+    return scaler.get_scale() if scaler else 1.0
 
 
 class TaskGradients:
@@ -64,7 +71,7 @@ class TaskGradients:
             self._values[task] = self._values.get(task, 0) + loss.detach()
             self._counts[task] = self._counts.get(task, 0) + 1
 
-    def weigh(self, weighting: LossWeighting, over_ranks: Callable[[Losses], Losses]) -> tuple[Tensor, Losses]:
+    def weigh(self, weighting: LossWeighting) -> tuple[Tensor, Losses]:
         """Weigh the means of the losses, and begin anew.
 
         Returns:

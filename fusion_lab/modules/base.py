@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, ClassVar, cast
 
 import torch
-from lightning import Callback
+from lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Adam, Optimizer
@@ -13,14 +13,14 @@ from torchmetrics import MetricCollection
 from fusion_lab.errors import FusionLabError
 from fusion_lab.losses import LossTerm, Objective
 from fusion_lab.metrics.base import FusionMetric
-from fusion_lab.modules.accumulation import Gradients, TaskGradients, task_gradient
-from fusion_lab.modules.bad_losses import refuse_batch
+from fusion_lab.modules.accumulation import Gradients, TaskGradients, loss_scale, task_gradient
+from fusion_lab.modules.bad_losses import BadLosses
 from fusion_lab.modules.evaluation import EvaluatedModule, total
 from fusion_lab.modules.schedules import ScheduleFactory, schedule_config
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
-from fusion_lab.weighting.ranks import mean_over_ranks
+from fusion_lab.weighting.ranks import over_ranks
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = ScheduleFactory
@@ -40,10 +40,6 @@ class _Factory:
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Factory":
         return self
-
-
-class UpdatesWeighting(Callback):
-    """Marks a callback that calls `LossWeighting.update` after each optimizer step."""
 
 
 class FusionModule(EvaluatedModule):
@@ -66,9 +62,11 @@ class FusionModule(EvaluatedModule):
 
     Attributes:
         phase: What is trained now, where training has phases (`AlternatingFreeze` says so); None for everything.
+        measured_again: Whether a callback tells the weighting the losses after each step (`MeasureAgain` says so).
     """
 
     phase: str | None = None
+    measured_again: bool = False
 
     separate_tasks: ClassVar[bool] = True
     """Whether the loss of a task needs nothing that is computed for another one."""
@@ -113,8 +111,12 @@ class FusionModule(EvaluatedModule):
             )
 
     def configure_model(self) -> None:
-        """Tell the weighting which tasks are trained on, and give every task metrics of its own."""
-        data = getattr(self._trainer, "datamodule", None)
+        """Tell the weighting which tasks are trained on, and give every task metrics of its own.
+
+        Raises:
+            FusionLabError: A task has no objective.
+        """
+        data = getattr(self._run, "datamodule", None)
         for task in getattr(data, "all_tasks", list(self.objectives)):
             if task not in self.metrics:
                 self.metrics[task] = self._metrics.clone()
@@ -126,7 +128,7 @@ class FusionModule(EvaluatedModule):
             )
         self.weighting.setup(tasks)
         self._gradients = TaskGradients()
-        self._steps_on_something = True
+        self._bad_losses = BadLosses(self.skip_bad_losses)
         # Tables never change and what weightings learn is the same everywhere: DDP need not send them at every step.
         still = [
             f"{prefix}.{name}".lstrip(".")
@@ -136,11 +138,18 @@ class FusionModule(EvaluatedModule):
         ]
         DistributedDataParallel._set_params_and_buffers_to_ignore_for_model(self, still)
 
+    @property
+    def _run(self) -> Trainer | None:
+        """The trainer; None where a checkpoint is loaded by itself."""
+        try:
+            return self.trainer
+        except RuntimeError:
+            return None
+
     def on_fit_start(self) -> None:
         """Prepare the losses, and refuse a weighting that would never learn."""
         self._prepare([cast(Objective, objective) for objective in self.objectives.values()])
-        found = any(isinstance(callback, UpdatesWeighting) for callback in self.trainer.callbacks)  # type: ignore[attr-defined]
-        if self.weighting.measures_again and not found:
+        if self.weighting.measures_again and not self.measured_again:
             raise FusionLabError(
                 f"The weighting {type(self.weighting).__name__} learns from the losses after each step, which nothing "
                 "measures: add fusion_lab.callbacks.MeasureAgain to `trainer.callbacks`."
@@ -225,21 +234,17 @@ class FusionModule(EvaluatedModule):
         if self._begins_another_epoch():
             self.weighting.end_epoch()
         terms, gradients = self._terms_and_gradients(batch)
-        losses = self._over_ranks({task: total(parts) for task, parts in terms.items()})
-        # The means over ranks: all of them find the same.
-        bad = not torch.stack([loss.detach() for loss in losses.values()]).isfinite().all()
-        if bad:
-            refuse_batch(self, losses, batch)
-        begins = batch_idx % self.trainer.accumulate_grad_batches == 0
-        self._steps_on_something = not bad or (self._steps_on_something and not begins)
-        loss, weighed = self._step_loss({} if bad else losses, gradients, batch_idx)
+        losses = over_ranks({task: total(parts) for task, parts in terms.items()})
+        if self._bad_losses.leave_out(losses, batch, self.trainer, batch_idx):
+            losses = {}
+        loss, weighed = self._step_loss(losses, gradients, batch_idx)
+        if losses and loss is not None:
+            self._log_step(loss, weighed, losses, terms)
         if loss is None and self.trainer.world_size == 1:
             return None
-        if loss is None or bad:
+        if loss is None:
             # DDP reduces at the last batch of a step, whatever it is.
-            nothing = torch.stack([(parameter * 0).sum() for parameter in self._trained]).sum()
-            return {"loss": nothing if loss is None else loss, "task_losses": {}}
-        self._log_step(loss, weighed, losses, terms)
+            loss = torch.stack([(parameter * 0).sum() for parameter in self._trained]).sum()
         return {"loss": loss, "task_losses": {task: value.detach() for task, value in losses.items()}}
 
     def _terms_and_gradients(self, batch: Batch) -> tuple[dict[str, dict[str, Tensor]], dict[str, Gradients]]:
@@ -249,7 +254,7 @@ class FusionModule(EvaluatedModule):
         accumulates = self.trainer.accumulate_grad_batches > 1 and not self.weighting.is_sum
         if not several and not accumulates:
             return self.task_terms(batch), {}
-        trained, scale = self._trained, self._gradient_scale()
+        trained, scale = self._trained, loss_scale(self.trainer)
         terms: dict[str, dict[str, Tensor]] = {}
         gradients: dict[str, Gradients] = {}
         groups = [[task] for task in tasks] if several else [tasks]
@@ -264,7 +269,7 @@ class FusionModule(EvaluatedModule):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """Let a step on nothing change nothing, whatever moments the optimizer has."""
-        if not self._steps_on_something:
+        if self._bad_losses.whole_step:
             optimizer.zero_grad()
 
     def _step_loss(
@@ -277,7 +282,7 @@ class FusionModule(EvaluatedModule):
             self._gradients.add(losses, gradients, self._trained)
         accumulated: int = self.trainer.accumulate_grad_batches
         if self.weighting.is_sum or (batch_idx + 1) % accumulated == 0 or self.trainer.is_last_batch:
-            return self._gradients.weigh(self.weighting, self._over_ranks) if self._gradients else (None, {})
+            return self._gradients.weigh(self.weighting) if self._gradients else (None, {})
         # A number that no parameter has a part in: the gradients are kept.
         return (total(losses).detach().requires_grad_() if losses else None), {}
 
@@ -309,28 +314,14 @@ class FusionModule(EvaluatedModule):
     def _trained(self) -> list[nn.Parameter]:
         return [parameter for parameter in self.network.parameters() if parameter.requires_grad]
 
-    def _gradient_scale(self) -> float:
-        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
-        return scaler.get_scale() if scaler else 1.0
-
     def _begins_another_epoch(self) -> bool:
         """Tell it from the number of batches: Lightning's own hook is left out where a run resumes at its time."""
         done: int = self.trainer.fit_loop.epoch_loop.batch_progress.total.processed  # type: ignore[attr-defined]
         return done > 0 and done % int(self.trainer.num_training_batches) == 0
 
-    def _over_ranks(self, losses: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return each loss with its mean over all ranks as value and its own gradient, which DDP averages.
-
-        Every rank then weighs the tasks alike, as one process with the whole batch would.
-        """
-        if self.trainer.world_size == 1:
-            return losses
-        means = mean_over_ranks(torch.stack([loss.detach() for loss in losses.values()]))
-        return {task: mean + (loss - loss.detach()) for mean, (task, loss) in zip(means, losses.items(), strict=True)}
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Take the weighting from the checkpoint only to train on: evaluation may go with any other."""
-        if self._trainer is None or self._trainer.state.fn != "fit":
+        if self._run is None or self._run.state.fn != "fit":
             own = {f"weighting.{name}": value for name, value in self.weighting.state_dict().items()}
             kept = {k: v for k, v in checkpoint["state_dict"].items() if not k.startswith("weighting.")}
             checkpoint["state_dict"] = {**kept, **own}

@@ -16,6 +16,17 @@ def mean_over_ranks(values: Tensor) -> Tensor:
     return values / distributed.get_world_size()
 
 
+def over_ranks(losses: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return each loss with its mean over all ranks as value and its own gradient, which DDP averages.
+
+    Every rank then weighs the tasks alike, as one process with the whole batch would. All have the same tasks.
+    """
+    if not _several():
+        return losses
+    means = mean_over_ranks(torch.stack([loss.detach() for loss in losses.values()]))
+    return {task: mean + (loss - loss.detach()) for mean, (task, loss) in zip(means, losses.items(), strict=True)}
+
+
 @contextmanager
 def noise_of_first_rank(device: torch.device) -> Iterator[None]:
     """Let every process draw the random numbers that the first one draws."""
