@@ -6,7 +6,7 @@ COMMANDS = {
     "test": "score a checkpoint on the test pairs of a configuration",
     "predict": "fuse the prediction pairs of a configuration into image files",
     "ablate": "run several experiments over several seeds and compare them in one table",
-    "submit": "train on a cluster through Slurm or on this machine, one process for each GPU; it goes on when preempted",
+    "submit": "train on a cluster through Slurm or on this machine, a process for each GPU; it goes on when preempted",
     "sweep": "run a sweep file of W&B without a server, and compare its runs in one table",
     "fuse": "fuse two images or a stack of more, or all pairs of two folders or patterns",
     "align": "bring images onto the grid of others of the same scene",
