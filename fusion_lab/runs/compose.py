@@ -159,9 +159,10 @@ def _parts(file: Path, inside: tuple[Path, ...]) -> tuple[Path, list[Config]]:
             raise FusionLabError(f"The variant {file.stem} in {where} should hold `key: value` lines.")
         return where, [shared, own]
     if held is not None:
-        names = ", ".join(str(path.with_suffix("")) for path in variants(file))
+        names = [path.stem for path in variants(file)]
+        one = file.with_suffix("") / (names or ["NAME"])[0]
         raise FusionLabError(
-            f"{file} should be run by `ablate`, or name one of its experiments. Found {names or held}."
+            f"{file} holds several experiments ({', '.join(names)}): name one, such as {one}, or run all by `ablate`."
         )
     return where, [shared]
 

@@ -61,7 +61,9 @@ def test_a_variant_is_laid_over_the_rest_of_its_file(several):
 
 
 def test_a_file_of_several_names_them(several):
-    with pytest.raises(FusionLabError, match=r"several/one, .*several/two, .*several/three"):
+    with pytest.raises(
+        FusionLabError, match=r"holds several experiments \(one, two, three\): name one, .*several/one, or"
+    ):
         compose([several])
     with pytest.raises(FusionLabError, match=r"four\.yaml does not exist"):
         compose([several.with_suffix("") / "four.yaml"])
