@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from fusion_lab.networks.layers.linear import joint_linear, linear
 from fusion_lab.networks.layers.strips import Part
-from fusion_lab.networks.layers.windows import join_heads, relative_position_index, shift_mask, split_heads
+from fusion_lab.networks.layers.windows import merge, partition, relative_position_index, shift_mask
 
 MOST_LOGITS = {"cpu": 2**19}
 """The logits that are in memory at a time, by the kind of device."""
@@ -53,22 +53,26 @@ class WindowAttention(nn.Module):
         Of a ``part`` of a map, the first window begins at its first pixel.
         """
         if query is other:
-            queries, keys_values = joint_linear(self.shifted(query, part), self.query, self.key_value)
+            queries, keys_values = joint_linear(self.windows(query, part), self.query, self.key_value)
         else:
-            queries, keys_values = self.query(self.shifted(query, part)), self.key_value(self.shifted(other, part))
+            queries, keys_values = self.query(self.windows(query, part)), self.key_value(self.windows(other, part))
         return self.attend(queries, keys_values, part)
 
-    def shifted(self, x: Tensor, part: Part | None = None) -> Tensor:
-        """Roll a map ``(B, H, W, C)`` so that the first window of this attention begins at its first pixel."""
-        return x.roll((-self.shift, -self.shift), dims=(1, 2)) if self.shift and part is None else x
+    def windows(self, x: Tensor, part: Part | None = None) -> Tensor:
+        """Cut ``(B, H, W, C)`` into the windows of this attention, ``(B, rows, columns, N, C)``."""
+        rows, columns = (side // self.window_size for side in x.shape[1:3])
+        if self.shift and part is None:
+            x = x.roll((-self.shift, -self.shift), dims=(1, 2))
+        return partition(x, self.window_size).unflatten(1, (rows, columns))
 
     def attend(self, queries: Tensor, keys_values: Tensor, part: Part | None = None) -> Tensor:
-        """Attend from shifted queries ``(B, H, W, C)`` to keys and values ``(B, H, W, 2 C)``; to ``(B, H, W, C)``."""
-        bias = self.bias_table.index_select(0, self.index).T.unflatten(-1, (self.window_size**2, -1))
+        """Attend from queries ``(B, rows, columns, N, C)`` to keys and values ``(..., 2 C)``; to ``(B, H, W, C)``."""
+        rows, columns = queries.shape[1:3]
         keys, values = keys_values.chunk(2, dim=-1)
-        query, key, value = (split_heads(each, self.window_size, self.num_heads) for each in (queries, keys, values))
-        out = attention(query, key, value, bias, self._masks(part))
-        out = self.projection(join_heads(out, self.window_size))
+        bias = self.bias_table.index_select(0, self.index).T.unflatten(-1, (self.window_size**2, -1))
+        out = attention(self._heads(queries), self._heads(keys), self._heads(values), bias, self._masks(part))
+        windows = self.projection(out.flatten(-3, -2).mT.flatten(1, 2))
+        out = merge(windows, self.window_size, rows * self.window_size, columns * self.window_size)
         return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift and part is None else out
 
     def _masks(self, part: Part | None) -> Tensor | None:
@@ -80,13 +84,17 @@ class WindowAttention(nn.Module):
         inner, row, column, _ = self.masks
         return torch.stack([inner, inner, column, column] if part.bottom else [inner, row, inner, row])
 
+    def _heads(self, x: Tensor) -> Tensor:
+        """Split ``(..., N, C)`` into heads ``(..., heads, C / heads, N)``."""
+        return x.mT.unflatten(-2, (self.num_heads, -1))
+
 
 def cross_attention(
     first: WindowAttention, second: WindowAttention, x: Tensor, y: Tensor, part: Part | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Let two maps ``(B, H, W, C)`` attend to each other: ``first(x, y)`` and ``second(y, x)``, each shifted once."""
-    queries_x, keys_values_x = joint_linear(first.shifted(x, part), first.query, second.key_value)
-    queries_y, keys_values_y = joint_linear(first.shifted(y, part), second.query, first.key_value)
+    """Let two maps ``(B, H, W, C)`` attend to each other: ``first(x, y)`` and ``second(y, x)``, each cut once."""
+    queries_x, keys_values_x = joint_linear(first.windows(x, part), first.query, second.key_value)
+    queries_y, keys_values_y = joint_linear(first.windows(y, part), second.query, first.key_value)
     return first.attend(queries_x, keys_values_y, part), second.attend(queries_y, keys_values_x, part)
 
 

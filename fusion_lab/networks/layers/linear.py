@@ -8,6 +8,9 @@ from fusion_lab.networks.layers.strips import works_in_strips
 
 _ONE_DNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
+_FEWEST_ROWS = 64
+"""Smaller products gain nothing."""
+
 
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute ``x weight^T + bias`` on the last dimension, as `torch.nn.functional.linear`.
@@ -17,7 +20,7 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """
     if _ONE_DNN is None or not works_in_strips(x) or x.device.type != "cpu" or x.dtype != torch.float32:
         return F.linear(x, weight, bias)
-    if torch.is_autocast_enabled("cpu"):
+    if torch.is_autocast_enabled("cpu") or x.shape[:-1].numel() < _FEWEST_ROWS:
         return F.linear(x, weight, bias)
     return _ONE_DNN(x, weight, bias, "none", [], "")
 
