@@ -1,8 +1,6 @@
 """The page in a real browser, and what lies under it."""
 
 import io
-import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,30 +13,14 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("gradio", reason="the extra app is not installed")
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from fusion_lab.app import App, app, serve
 from fusion_lab.cli.main import main
 from fusion_lab.errors import FusionLabError
 from fusion_lab.networks import Maximum
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-QUIET = ["--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update"]
 WAIT = 20_000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        reason = f"none of the browsers {', '.join(PROGRAMS)} is installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=QUIET)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

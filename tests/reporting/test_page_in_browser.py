@@ -1,13 +1,11 @@
 """The report page in a real browser: what clicks, drags and keys do, and that nothing is fetched or complained of."""
 
 import io
-import os
-import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from fusion_lab.reporting.page import FusedImage, ReportPair, write_page
 from fusion_lab.reporting.page_scores import MetricColumn, ScoredPair
@@ -24,21 +22,6 @@ SCORES = {
     NASTY: {"EN": 9.0, "SCD": 1.5},
 }
 LEVELS = {"TITA": 14, "Average": 60, NASTY: 10}
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser():
-    program = next(filter(None, map(shutil.which, PROGRAMS)), None)
-    if program is None:
-        reason = f"none of the browsers {', '.join(PROGRAMS)} is installed"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -111,10 +111,11 @@ class BranchBlock(nn.Module):
             own, keys = asked.chunk(2, dim=-1)
             asking = maps[1] if len(maps) > 1 else own
             query, key, value = (split_heads(each, window, self.num_heads) for each in (asking, keys, values))
-            return [join_heads(attention(query, key, value, bias), window), asking, values]
+            out = join_heads(attention(query, key, value, bias), window)
+            return [out, values] if len(maps) > 1 else [out, values, own]
 
         found = over_windows(attend, [stream.permute(0, 2, 3, 1) for stream in streams], window, overwrite=False)
-        attended, asking, values = (
+        attended, values, *own_queries = (
             each.permute(0, 3, 1, 2)[..., shift : shift + height, shift : shift + width] for each in found
         )
-        return attended, asking if queries is None else queries, values
+        return attended, own_queries[0] if queries is None else queries, values
