@@ -29,6 +29,9 @@ class FocusSynthesis(Synthesis):
         radius: The least and the largest standard deviation of the Gaussian, or radius of the disc, in pixels.
         linear_light: Blur light, as a lens does, not the encoded values: lamps stay bright.
         occlusion: What is near hides what is far, and spills over it when out of focus; plain blending otherwise.
+        contrast: The least and the largest share of the clear image's contrast that a source keeps, drawn for each
+            source: below 1 the sources are hazy, and the network learns to restore contrast.
+        veil: The grey value in [0, 1] that haze draws all others to.
     """
 
     task: ClassVar[str] = "mff"
@@ -40,10 +43,16 @@ class FocusSynthesis(Synthesis):
         radius: tuple[float, float] = (3.0, 3.0),
         linear_light: bool = False,
         occlusion: bool = False,
+        contrast: tuple[float, float] = (1.0, 1.0),
+        veil: float = 0.5,
     ) -> None:
         low, high = radius
         if not 0 < low <= high:
             raise FusionLabError(f"`radius` should be two numbers, 0 < low <= high. Found `radius = {list(radius)}`.")
+        if not 0 < contrast[0] <= contrast[1] <= 1:
+            raise FusionLabError(
+                f"`contrast` should be two numbers, 0 < low <= high <= 1. Found `contrast = {list(contrast)}`."
+            )
         if kernel not in _BLURS:
             raise FusionLabError(f"`kernel` should be one of {', '.join(_BLURS)}. Found `kernel = {kernel}`.")
         self.focus_map = focus_map or SmoothMap()
@@ -51,6 +60,8 @@ class FocusSynthesis(Synthesis):
         self.blur = _BLURS[kernel]
         self.needs_colour = linear_light
         self.occlusion = occlusion
+        self.contrast = (contrast[0], contrast[1])
+        self.veil = veil
 
     @property
     def companions(self) -> dict[str, str]:
@@ -60,9 +71,12 @@ class FocusSynthesis(Synthesis):
     def draw(
         self, clear: NDArray[np.float32], companions: dict[str, Picture], generator: np.random.Generator
     ) -> Recipe:
-        """Choose the ``focus_map`` ``(1, H, W)``, 1 for near, and the ``radius`` ``()`` of one scene."""
+        """Choose the ``focus_map`` ``(1, H, W)``, 1 for near, the ``radius`` ``()`` and, if hazy, ``contrast`` ``(2,)``."""
         radius = np.asarray(generator.uniform(*self.radius), np.float32)
-        return {"focus_map": self.focus_map.draw(clear, companions, generator)[None], "radius": radius}
+        recipe = {"focus_map": self.focus_map.draw(clear, companions, generator)[None], "radius": radius}
+        if self.contrast != (1, 1):
+            recipe["contrast"] = generator.uniform(*self.contrast, size=2).astype(np.float32)
+        return recipe
 
     def render(self, clear: Tensor, recipe: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Make the far- and the near-focused images ``(B, C, H, W)`` of clear ones."""
@@ -71,7 +85,11 @@ class FocusSynthesis(Synthesis):
         near, far = (compose_layers if self.occlusion else blend)(light, recipe["focus_map"], blur)
         if self.needs_colour:
             near, far = linear_rgb_to_rgb(near), linear_rgb_to_rgb(far)
-        return far.clamp(0, 1), near.clamp(0, 1)
+        far, near = far.clamp(0, 1), near.clamp(0, 1)
+        if "contrast" in recipe:
+            kept = recipe["contrast"][..., None, None, None]
+            far, near = self.veil + kept[:, 0] * (far - self.veil), self.veil + kept[:, 1] * (near - self.veil)
+        return far, near
 
     def _blur(self, maps: Tensor, radius: Tensor) -> Tensor:
         return self.blur(maps, radius, self.radius[1])
