@@ -20,5 +20,5 @@ COMMANDS = {
     "export": "write a network as an ONNX file, for programs without PyTorch",
     "weights": "list, get and convert weights, or look into them",
     "data": "list, get and check public data sets, or make multi-focus data from visible-infrared pairs",
-    "demo": "train, fuse, score and show on the embedded data, in minutes",
+    "demo": "fuse, fine-tune, score and show on the embedded data, in minutes",
 }

@@ -1,4 +1,4 @@
-"""``fusion-lab demo``: train, fuse, score and show on the embedded data, in minutes."""
+"""``fusion-lab demo``: fuse, fine-tune, score and show on the embedded data, in minutes."""
 
 import argparse
 import sys
@@ -41,8 +41,9 @@ def _closing_words(output: Path, rows: "list[ScoreRow]") -> None:
     Console().print(table)
     print(
         f"\nMade in {output}/\n"
-        f"  tita.safetensors   the network\n"
-        f"  fused/             the fused validation pairs\n"
+        f"  fused/             what the packaged network makes of the validation pairs\n"
+        f"  fine_tuned/        what the fine-tuned one makes of them\n"
+        f"  tita.safetensors   the fine-tuned network\n"
         f"  scores.csv         all scores\n"
         f"  run/               the checkpoint, the log and the whole configuration\n"
         f"  report.html        open it in a browser: sources, fused images, zoom, scores\n\n"

@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     if args.subcommand == "get":
         return weights_get.run(args["get"])
     if args.subcommand == "convert":
-        return _convert(args.convert.source, args.convert.output, args.convert.network)
+        return _convert(args.convert.source, args.convert.output, args.convert.network, args.convert.half)
     return _info(args.info.file)
 
 
@@ -38,6 +38,7 @@ def _parser() -> ArgumentParser:
         metavar="NAME",
         help="take only the official checkpoint of this network: gifnet, swinfusion or tita",
     )
+    convert.add_argument("--half", action="store_true", help="store numbers as float16, in half the space")
     commands.add_subcommand("convert", convert, help="write a checkpoint as .safetensors")
 
     info = ArgumentParser(description="Tell which network a file holds.", exit_on_error=False)
@@ -49,10 +50,10 @@ def _parser() -> ArgumentParser:
 # PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
 
 
-def _convert(source: Path, target: Path, release: str | None) -> int:
+def _convert(source: Path, target: Path, release: str | None, half: bool) -> int:
     from fusion_lab.inference.weights import convert
 
-    report = convert(source, target, release)
+    report = convert(source, target, release, half)
     print(f"{source} is: {report.kind}.")
     for what, keys in (
         ("used", report.used),

@@ -134,8 +134,13 @@ def find_weights(path: Path | str | None) -> Path:
     return file if is_name and exists(file) else Path(name)
 
 
-def save_network(network: FusionNetwork, path: Path | str) -> None:
+def save_network(network: FusionNetwork, path: Path | str, half: bool = False) -> None:
     """Write a network to a ``.safetensors`` file that says how to build it.
+
+    Args:
+        network: The network.
+        path: The file.
+        half: Store numbers as float16, in half the space; they are rounded by up to 0.05 %.
 
     Raises:
         FusionLabError: The suffix is another one, the file cannot be written, or the network was built with
@@ -153,6 +158,8 @@ def save_network(network: FusionNetwork, path: Path | str) -> None:
         ) from None
     # Clones: safetensors refuses tensors that share memory.
     tensors = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in network.state_dict().items()}
+    if half:
+        tensors = {name: x.half() if x.is_floating_point() else x for name, x in tensors.items()}
     with atomic_path(path) as temporary:
         try:
             save_file(tensors, temporary, {"network": description})
@@ -160,21 +167,22 @@ def save_network(network: FusionNetwork, path: Path | str) -> None:
             raise FusionLabError(f"The weights {path} cannot be written ({error}).") from None
 
 
-def convert(source: Path | str, target: Path | str, release: str | None = None) -> ConversionReport:
+def convert(source: Path | str, target: Path | str, release: str | None = None, half: bool = False) -> ConversionReport:
     """Turn an official checkpoint, or any file that `load_network` reads, into our ``.safetensors``.
 
     Keys that the network does not have are left out and reported.
 
     Args:
-        source: The file.
+        source: The file, or the name of a packaged network.
         target: The new file.
         release: The official release that the file must be of, a name in `OFFICIAL`; None for any file.
+        half: Store numbers as float16.
 
     Raises:
         FusionLabError: `load_network` could not read the file, it is not of the release, or tensors of the network are
             missing in it; nothing is written then.
     """
-    source = Path(source)
+    source = find_weights(source)
     if release is not None and release not in OFFICIAL:
         raise FusionLabError(f"There is no release '{release}': choose one of {', '.join(OFFICIAL)}.")
     stored = read_network(source)
@@ -187,7 +195,7 @@ def convert(source: Path | str, target: Path | str, release: str | None = None) 
     if report.missing:
         raise FusionLabError(f"The weights {source} make no whole {_name(network)}: {_complaint(report)}.")
     network.load_state_dict(stored.tensors, strict=False)
-    save_network(network, target)
+    save_network(network, target, half)
     return report
 
 

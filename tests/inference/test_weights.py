@@ -351,6 +351,18 @@ def test_unknown_device_is_told(network, tmp_path):
         load_network(tmp_path / "small.safetensors", "abacus")
 
 
+def test_half_the_space_is_one_grey_level_at_most(tmp_path):
+    convert("tita", tmp_path / "whole.safetensors")
+    convert("tita", tmp_path / "half.safetensors", half=True)
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size for name in ("whole", "half")]
+    assert sizes[1] < 0.6 * sizes[0]
+    whole, half = (load_network(tmp_path / f"{name}.safetensors") for name in ("whole", "half"))
+    assert {x.dtype for x in half.parameters()} == {torch.float32}
+    a, b = torch.rand(2, 1, 1, 32, 40)
+    with torch.no_grad():
+        assert (whole(a, b) - half(a, b)).abs().max() < 1 / 255
+
+
 def test_what_cannot_be_saved_is_told(network, tmp_path):
     with pytest.raises(FusionLabError, match=r"should end in \.safetensors"):
         save_network(network, tmp_path / "small.pth")

@@ -13,7 +13,8 @@ from fusion_lab.errors import FusionLabError
 IMAGES = [(astronaut()[top : top + 64, 100:172] / 255).astype(np.float32) for top in (0, 100, 250)]
 CLEAR = torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2).contiguous()
 DEFOCUS = FocusSynthesis(SegmentMap(), "disc", (2.0, 5.0), linear_light=True, occlusion=True)
-ALL = {"paper": FocusSynthesis(), "defocus": DEFOCUS, "exposure": ExposureSynthesis()}
+HAZY = FocusSynthesis(contrast=(0.5, 0.9), veil=0.3)
+ALL = {"paper": FocusSynthesis(), "defocus": DEFOCUS, "hazy": HAZY, "exposure": ExposureSynthesis()}
 
 
 def recipes(synthesis, seed=0):
@@ -85,6 +86,17 @@ def test_lamps_stay_bright_in_linear_light():
     assert light.max() > 1.5 * encoded.max()
 
 
+def test_haze_draws_each_source_to_the_veil_by_its_own_share():
+    chosen = recipes(HAZY)
+    kept = torch.from_numpy(np.stack([recipe["contrast"] for recipe in chosen]))
+    assert kept.shape == (3, 2)
+    assert 0.5 <= kept.min() < kept.max() <= 0.9
+    assert (kept[:, 0] != kept[:, 1]).all()
+    clear = render(FocusSynthesis(), recipes(FocusSynthesis()))
+    for share, hazy, source in zip(kept.T, render(HAZY, chosen), clear, strict=True):
+        torch.testing.assert_close(hazy - 0.3, share[:, None, None, None] * (source - 0.3))
+
+
 def test_files_of_the_focus_map_are_those_of_the_synthesis():
     assert FocusSynthesis(DepthMap("depth")).companions == {"disparity": "depth"}
     assert FocusSynthesis().companions == {}
@@ -126,6 +138,8 @@ def test_stored_images_are_taken_as_they_are():
     [
         (lambda: FocusSynthesis(radius=(0.0, 3.0)), r"Found `radius = \[0\.0, 3\.0\]`"),
         (lambda: FocusSynthesis(radius=(3.0, 2.0)), r"low <= high"),
+        (lambda: FocusSynthesis(contrast=(0.0, 1.0)), r"Found `contrast = \[0\.0, 1\.0\]`"),
+        (lambda: FocusSynthesis(contrast=(0.5, 1.2)), "high <= 1"),
         (lambda: FocusSynthesis(kernel="box"), "Found `kernel = box`"),
         (lambda: ExposureSynthesis(over_stops=(2.0, 1.0)), "Found `over_stops ="),
         (lambda: ExposureSynthesis(contrast=(0.0, 1.0)), "Found `contrast ="),
