@@ -62,10 +62,12 @@ def run_demo(output: Path, steps: int | None = None, tell: Callable[[str], None]
     make_folder(output)
     _remove_old_run(output / "run")
 
+    from fusion_lab.data.embedded import write_embedded_pairs
     from fusion_lab.inference.weights import load_network, save_network
 
     tell("1/3  Fusing the validation pairs with the packaged TITA")
     data = output / "data"
+    write_embedded_pairs(data / "embedded")
     packaged = _fuse(output / "fused", data, load_network(WEIGHTS))
     tell(f"     The images are in {output / 'fused'}.")
 
