@@ -40,7 +40,7 @@ def align(weights: list[Path]) -> Rows:
     height, width = b.pixels.shape[:2]
     corners = np.array([[0, 0], [width - 1, 0], [0, height - 1], [width - 1, height - 1]], np.float32)
     moved = corners + np.array([[14, 6], [3, 12], [9, -4], [-6, 5]], np.float32)
-    b = warp_picture(b, cv2.getPerspectiveTransform(corners, moved), (width, height))
+    b = warp_picture(b, cv2.getPerspectiveTransform(corners, moved).astype(np.float64), (width, height))
     aligned, found = align_pictures(a, b)
     if not found.trusted:
         raise SystemExit(f"The warp is not found: {', '.join(found.doubts)}.")
