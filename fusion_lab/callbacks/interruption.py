@@ -36,6 +36,7 @@ class StopBetweenBatches(Checkpoint):
     def __init__(self, folder: Path | str) -> None:
         self.folder = Path(folder)
         self._asked: int | None = None
+        self._interrupted = False
         self._step = 0
         self._listeners: dict[int, Any] = {}
         self._listening = False
@@ -47,7 +48,7 @@ class StopBetweenBatches(Checkpoint):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen to signals."""
-        self._asked = None
+        self._asked, self._interrupted = None, False
         if trainer.world_size > 1 and self._hosts is None:
             # Between the hosts: a collective on the devices would make each step wait for its end.
             self._hosts = distributed.new_group(backend="gloo")
@@ -109,8 +110,11 @@ class StopBetweenBatches(Checkpoint):
         self._listening = False
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
-        if self._asked == number == signal.SIGINT:
+        if number == signal.SIGINT and self._interrupted:
             raise KeyboardInterrupt
-        self._asked = number
+        self._interrupted |= number == signal.SIGINT
+        # A request to make room stays one: W&B stops a run by SIGTERM to the process and by SIGINT from inside it.
+        if number != signal.SIGINT or self._asked is None:
+            self._asked = number
         hint = "; press Ctrl-C again to stop at once" if number == signal.SIGINT else f", asked by signal {number}"
         rank_zero_only(print)(f"\nStopping after this step{hint}.", flush=True)

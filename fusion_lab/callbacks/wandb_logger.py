@@ -3,15 +3,21 @@
 import netrc
 import os
 import sys
+from argparse import Namespace
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlparse
 
+import wandb
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from fusion_lab.errors import FusionLabError
 from fusion_lab.reporting.tables import higher_is_better
 
+STOPPED = "ended_early"
+"""What the summary of a run says that a sweep has ended."""
 _SERVER = "https://api.wandb.ai"
 _FILES = (".netrc", "_netrc")
 
@@ -49,6 +55,21 @@ class RunLogger(WandbLogger):
         self._directed: set[str] = set()
 
     @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace) -> None:
+        """Log the configuration, by which the run begins.
+
+        Raises:
+            FusionLabError: W&B's server does not answer, or refuses the run.
+        """
+        try:
+            super().log_hyperparams(params)
+        except wandb.Error as error:
+            reason = " ".join(str(error).split()).rstrip(".")
+            raise FusionLabError(
+                f"W&B takes no run ({reason}): check WANDB_BASE_URL and the login, or set WANDB_MODE=offline."
+            ) from error
+
+    @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Log numbers; the first time a loss or score of validation comes, tell where it is better."""
         for name in metrics:
@@ -58,6 +79,18 @@ class RunLogger(WandbLogger):
                     best = "max" if higher else "min"
                     self.experiment.define_metric(name, summary=f"{best},last", step_metric="trainer/global_step")
         super().log_metrics(metrics, step)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """End a run that failed as such, and one that a sweep ends early as one that has not failed.
+
+        W&B listens to `sys.exit`, by which it would take the first for finished and the second for failed.
+        """
+        super().finalize(status)
+        failed = isinstance(sys.exc_info()[1], Exception)
+        if status == "failed" and self._experiment is not None and (failed or "WANDB_SWEEP_ID" in os.environ):
+            self._experiment.summary[STOPPED] = not failed
+            self._experiment.finish(exit_code=int(failed))
 
 
 def _logged_in() -> bool:

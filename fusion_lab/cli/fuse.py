@@ -79,14 +79,14 @@ def _parser() -> ArgumentParser:
 
 
 def _options_of_pairs(args: Namespace) -> str:
-    """Return the options that were given and have a meaning for pairs of images alone."""
+    """Return the options that were given and have a meaning for pairs of images alone; ranges have one for videos."""
     given = {
         "--align": args.align is not None,
         "--bands": args.bands,
         "--white": args.white is not None,
-        "--range-a": args.range_a != "full",
-        "--range-b": args.range_b != "full",
     }
+    if args.sources[0].suffix.lower() not in VIDEO_SUFFIXES:
+        given |= {"--range-a": args.range_a != "full", "--range-b": args.range_b != "full"}
     return ", ".join(option for option, is_given in given.items() if is_given)
 
 
@@ -107,6 +107,8 @@ def _fuse_videos(args: Namespace) -> int:
         load_network(args.weights, args.device),
         args.memory_limit,
         args.colours,
+        range_a=args.range_a,
+        range_b=args.range_b,
         overwrite=args.overwrite,
         progress=True,
     )

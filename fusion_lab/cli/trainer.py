@@ -34,15 +34,18 @@ def main(command: str, argv: list[str]) -> int:
 
 def _fit(run: Run, checkpoint: str | None) -> int:
     try:
-        result = run.fit(checkpoint=checkpoint)
-    except SystemExit as error:
-        if error.code not in (0, REQUEUE):
+        print(run.fit(checkpoint=checkpoint))
+    except (SystemExit, KeyboardInterrupt) as error:
+        code = error.code if isinstance(error, SystemExit) else None
+        if "WANDB_SWEEP_ID" in os.environ and code in (None, 0, REQUEUE):
+            # An agent of W&B takes codes above 0 for failures and gives up after some: this run has not failed.
+            print(f"\nThe sweep has ended the run early; what it learnt is in {run.folder}.", flush=True)
+            return 0
+        if code not in (0, REQUEUE):
             raise
-        if error.code == REQUEUE:
+        if code == REQUEUE:
             print(
                 f"\nThe run makes room; the same command with --ckpt_path last goes on from {run.folder}.", flush=True
             )
-        # A run that a sweep of W&B ends early has not failed.
-        return 0 if "WANDB_SWEEP_ID" in os.environ else error.code
-    print(result)
+        return code
     return 0

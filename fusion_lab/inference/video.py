@@ -11,10 +11,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.progress import Progress
 
 from fusion_lab import __version__
+from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.picture import Picture
 from fusion_lab.data.video import Video, look_through
 from fusion_lab.data.video_writing import SEGMENT_SUFFIX, check_video_suffix, join, write_segment
@@ -54,6 +56,8 @@ def fuse_video(
     colours: Colours = "both",
     segment: int = 32,
     *,
+    range_a: InputRange | str = FULL,
+    range_b: InputRange | str = FULL,
     overwrite: bool = False,
     progress: bool = False,
 ) -> FusedVideo:
@@ -72,12 +76,15 @@ def fuse_video(
         memory_limit: The memory that the network may take, in GiB; what needs more is fused in tiles.
         colours: Whose colours the result has, as of `Fuser`.
         segment: How many frames a segment has, which is what a killed run loses at most.
+        range_a: Which values of the first video are black and white (`InputRange`); ``minmax`` and percentiles are
+            those of all its frames, so that nothing flickers.
+        range_b: The same of the second video.
         overwrite: Forget the segments of a run before.
         progress: Show bars on stderr.
 
     Raises:
-        FusionLabError: PyAV is missing, a video cannot be read or has less than two frames, numbers of frames or sizes
-            differ, or the result would replace a source or cannot be written.
+        FusionLabError: A range is none, PyAV is missing, a video cannot be read or has less than two frames, numbers
+            of frames or sizes differ, or the result would replace a source or cannot be written.
     """
     a, b, output = Path(a), Path(b), Path(output)
     target = output / f"{a.stem}.mp4" if output.is_dir() else output
@@ -86,15 +93,17 @@ def fuse_video(
         raise FusionLabError(f"`segment` should be at least 1. Found `segment = {segment}`.")
     if target.resolve() in (a.resolve(), b.resolve()):
         raise FusionLabError(f"The result {target} would replace a source: choose another output.")
+    ranges = InputRange.of(range_a), InputRange.of(range_b)
     fuser = Fuser(network or load_network(), memory_limit, colours=colours)
     with Console(stderr=True).status("Looking through both videos") if progress else nullcontext():
         videos = look_through(a), look_through(b)
+        levels = _levels(videos[0], ranges[0]), _levels(videos[1], ranges[1])
     _check_alike(*videos)
     folder = target.with_name(f"{target.name}.segments")
     segments = [folder / f"{start:08d}{SEGMENT_SUFFIX}" for start in range(0, len(videos[0]), segment)]
     with in_use(folder):
-        _begin(folder, _how(fuser, videos, target.suffix.lower(), segment), overwrite)
-        kept = _fuse_segments(segments, segment, fuser, videos, target.suffix.lower(), progress)
+        _begin(folder, _how(fuser, videos, levels, target.suffix.lower(), segment), overwrite)
+        kept = _fuse_segments(segments, segment, fuser, videos, levels, target.suffix.lower(), progress)
         silent_because = join(segments, target, videos[0])
         shutil.rmtree(folder)
     return FusedVideo(target, len(videos[0]), kept, silent_because)
@@ -108,7 +117,23 @@ def _check_alike(a: Video, b: Video) -> None:
         raise FusionLabError(f"The videos differ in size, {sizes}: bring them to one size first.")
 
 
-def _how(fuser: Fuser, videos: tuple[Video, Video], suffix: str, segment: int) -> str:
+def _levels(video: Video, input_range: InputRange) -> InputRange:
+    """Return the levels that a range means for all frames of a video; the full range as it is."""
+    if input_range.kind in ("full", "levels"):
+        return input_range
+    return input_range.of_all(video.picture(frame).pixels for frame in video.frames())
+
+
+def _within(picture: Picture, levels: InputRange) -> Picture:
+    """Return a frame whose levels are black and white, of the same type."""
+    if levels.kind == "full":
+        return picture
+    return Picture(np.rint(levels.scale(picture.pixels) * picture.levels).astype(picture.pixels.dtype))
+
+
+def _how(
+    fuser: Fuser, videos: tuple[Video, Video], levels: tuple[InputRange, InputRange], suffix: str, segment: int
+) -> str:
     """Tell what segments depend on."""
     stats = [video.path.stat() for video in videos]
     how = {
@@ -116,6 +141,7 @@ def _how(fuser: Fuser, videos: tuple[Video, Video], suffix: str, segment: int) -
         "network": fingerprint(fuser.network),
         "colours": fuser.colours,
         "memory_limit": fuser.memory_limit,
+        "ranges": [str(each) for each in levels],
         "format": suffix,
         "segment": segment,
         "sources": [[stat.st_size, stat.st_mtime_ns] for stat in stats],
@@ -135,7 +161,13 @@ def _begin(folder: Path, how: str, overwrite: bool) -> None:
 
 
 def _fuse_segments(
-    segments: list[Path], length: int, fuser: Fuser, videos: tuple[Video, Video], suffix: str, progress: bool
+    segments: list[Path],
+    length: int,
+    fuser: Fuser,
+    videos: tuple[Video, Video],
+    levels: tuple[InputRange, InputRange],
+    suffix: str,
+    progress: bool,
 ) -> int:
     """Fuse the segments that are missing; returns how many frames are in the others."""
     a, b = videos
@@ -147,7 +179,7 @@ def _fuse_segments(
 
         def fused(pairs: Iterator[tuple[int, tuple[Any, Any]]]) -> Iterator[tuple[int, Picture]]:
             for number, (first, second) in pairs:
-                yield number, fuser(a.picture(first), b.picture(second))
+                yield number, fuser(_within(a.picture(first), levels[0]), _within(b.picture(second), levels[1]))
                 bar.advance(task)
 
         frames = enumerate(zip(a.frames(), b.frames(), strict=False))

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,8 @@ def _fetch(path: str, folder: Path) -> None:
     """Write what the public API of W&B tells of the finished runs of a sweep, or of a project."""
     import wandb
 
+    from fusion_lab.callbacks.wandb_logger import STOPPED
+
     named = re.fullmatch(r"([^/?]+/[^/?]+)(?:/(?P<sweep>[^/?]+)|\?(?P<kind>group|tag)=(?P<name>.+))", path)
     if not named:
         raise FusionLabError(
@@ -117,7 +120,9 @@ def _fetch(path: str, folder: Path) -> None:
         api = wandb.Api()
         runs = api.sweep(path).runs if named["sweep"] else api.runs(named[1], _filters(named["kind"], named["name"]))
         told = [
-            (run.id, run.url, dict(run.config), dict(run.summary_metrics)) for run in runs if run.state == "finished"
+            (run.id, run.url, dict(run.config), dict(run.summary_metrics))
+            for run in runs
+            if run.state == "finished" and not run.summary_metrics.get(STOPPED)
         ]
     except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -125,6 +130,10 @@ def _fetch(path: str, folder: Path) -> None:
             f"W&B does not tell of the {what} {path} ({reason}): check its name, and `wandb login`."
         ) from None
     make_folder(folder)
+    for before in folder.glob(f"*/{_SOURCE}"):
+        # What was fetched for a table before is of this one only if the server still tells of it.
+        if before.parent.name not in {name for name, *_ in told}:
+            shutil.rmtree(before.parent)
     for name, url, config, summary in told:
         run = make_folder(folder / name)
         result = {"steps": int(summary.get("trainer/global_step", 0)) + 1, "metrics": _numbers(summary)}

@@ -220,6 +220,14 @@ def test_preemption_keeps_the_step_and_ends_with_the_code_that_requeues(place, c
     assert signal.getsignal(number) == signal.SIG_DFL
 
 
+def test_a_request_to_make_room_stays_one_when_ctrl_c_follows(place):
+    """W&B asks twice when it ends a run: the process by SIGTERM, and from inside by SIGINT."""
+    with pytest.raises(SystemExit) as end:
+        fit(place, SignalInFirstBatch(signal.SIGTERM), PressInFirstBatch())
+    assert end.value.code == REQUEUE
+    assert load(place / "interrupted.ckpt")["global_step"] == 1
+
+
 def test_whoever_listened_before_is_called_with_the_checkpoint_there(place):
     heard = []
 

@@ -7,17 +7,22 @@ import subprocess
 import sys
 
 import pytest
+import wandb
 import yaml
 from wandb.proto.wandb_internal_pb2 import Record
 
 from fusion_lab.callbacks import RunLogger
+from fusion_lab.errors import FusionLabError
 from tests.tiny import REPOSITORY, make_pairs, overlay
 
 BLOCK, HEADER = 32768, 7
 
 
 def records(file):
-    """Read a run as W&B writes it: a log of LevelDB, with records in blocks of 32 KiB, after 7 bytes of its own."""
+    """Read a run as W&B writes it: a log of LevelDB, with records in blocks of 32 KiB, after 7 bytes of its own.
+
+    The last record may be half written.
+    """
     content, place, parts = file.read_bytes(), HEADER, []
     while place + HEADER <= len(content):
         if BLOCK - place % BLOCK < HEADER:
@@ -25,6 +30,8 @@ def records(file):
             continue
         _, length, kind = struct.unpack_from("<IHB", content, place)
         place += HEADER
+        if place + length > len(content):
+            return
         parts.append(content[place : place + length])
         place += length
         # 1 is a whole record, 4 the last part of one.
@@ -103,3 +110,12 @@ def test_login_is_found_where_wandb_looks(tmp_path, monkeypatch, login):
         file.chmod(0o600)
     assert RunLogger(save_dir=tmp_path)._offline is (login == "none")
     assert RunLogger(save_dir=tmp_path, offline=True)._offline
+
+
+def test_a_server_that_takes_no_run_is_told_in_a_sentence(tmp_path, monkeypatch):
+    def refuse(**_):
+        raise wandb.errors.CommError("permission denied\n")
+
+    monkeypatch.setattr(wandb, "init", refuse)
+    with pytest.raises(FusionLabError, match=r"W&B takes no run \(permission denied\): check WANDB_BASE_URL"):
+        RunLogger(save_dir=tmp_path, offline=False).log_hyperparams({"exp": {"seed": 1}})

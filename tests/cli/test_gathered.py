@@ -46,7 +46,7 @@ def test_the_table_may_go_where_the_runs_are(tmp_path):
 
 @pytest.fixture
 def server(monkeypatch):
-    """What the public API answers for a sweep of four runs, one of them still running."""
+    """What the public API answers for a sweep of five runs: one of them still runs, one was ended early."""
 
     def run(name, seed, state, **summary):
         config = {
@@ -67,6 +67,7 @@ def server(monkeypatch):
         run("whole", 1, "finished", **scores(3.0, 0.4)),
         run("minus", 0, "finished", **{"val/loss": 5.0, "val/ivf/Qabf": 0.25, "conflict": {"_type": "images"}}),
         run("minus", 1, "running", **{"val/loss": 9.0}),
+        run("minus", 2, "finished", **{"val/loss": 7.0, "ended_early": True}),
     ]
 
     def sweep(path):
@@ -81,6 +82,7 @@ def server(monkeypatch):
         return kept.get(str(filters), [])
 
     monkeypatch.setattr(wandb, "Api", lambda: SimpleNamespace(sweep=sweep, runs=some_runs))
+    return runs
 
 
 def test_runs_of_a_server_are_compared_by_their_last_values(server, tmp_path):
@@ -93,6 +95,15 @@ def test_runs_of_a_server_are_compared_by_their_last_values(server, tmp_path):
     assert "- Steps: 60" in (tmp_path / "table.md").read_text()
     source = tmp_path / "wandb" / "abc123" / "minus0" / "source.txt"
     assert source.read_text() == "https://wandb.ai/lab/fusion/runs/minus0\n"
+
+
+def test_a_table_made_again_forgets_runs_that_are_gone(server, tmp_path):
+    command = ["ablate", "--from", "wandb:lab/fusion/abc123", "-o", str(tmp_path)]
+    assert main(command) == 0
+    del server[1]
+    assert main(command) == 0
+    assert table(tmp_path)["whole"][1] == "1"
+    assert sorted(path.name for path in (tmp_path / "wandb" / "abc123").iterdir()) == ["minus0", "whole0"]
 
 
 @pytest.mark.parametrize(("chosen", "name"), [("group=first", "whole"), ("tag=no MO", "minus")])

@@ -144,6 +144,16 @@ def test_16_bits_are_kept_without_loss(tmp_path):
     assert np.array_equal(found, np.repeat(np.stack(levels)[..., None], 3, axis=-1))
 
 
+def test_a_range_is_that_of_the_whole_video(tmp_path):
+    counts = [np.linspace(7000, 8000 + 1000 * number, 48 * 64).astype(np.uint16).reshape(48, 64) for number in (0, 1)]
+    a = str(write_video(tmp_path / "a.mkv", counts, codec="ffv1", kind="gray16le"))
+    command = ["fuse", a, a, "-o", str(tmp_path / "fused.mkv"), "--weights", "fusion_lab.networks.Average"]
+    assert main([*command, "--range-a", "minmax", "--range-b", "7000..9000"]) == 0
+    with av.open(str(tmp_path / "fused.mkv")) as container:
+        found = np.stack([frame.to_ndarray(format="rgb48le")[..., 0] for frame in container.decode(video=0)])
+    assert np.abs(found - (np.stack(counts) - 7000.0) / 2000 * 65535).max() <= 1
+
+
 def test_the_command(videos, tmp_path):
     a, b = map(str, videos)
     command = [sys.executable, "-m", "fusion_lab.cli.main", "fuse", a, b, "-o", str(tmp_path), "--colours", "a"]
@@ -179,7 +189,8 @@ def test_mistakes_in_one_sentence(pair, videos, tmp_path, capsys):
     assert "should end in .mp4" in told(a, b, output="fused.png")
     assert "A video is fused with one other video" in told(a, b, short)
     assert "A video is fused with one other video" in told(a, str(tmp_path / "image.png"))
-    assert "cannot be fused with --align, --range-b" in told(a, b, "--align", "affine", "--range-b", "minmax")
+    assert "cannot be fused with --align: leave" in told(a, b, "--align", "affine", "--range-b", "minmax")
+    assert "The input range 'most' should be full, minmax" in told(a, b, "--range-b", "most")
     assert "would replace a source" in told(a, short, output="short.mp4")
 
 
