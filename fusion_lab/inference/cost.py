@@ -2,7 +2,7 @@
 
 import resource
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
@@ -17,12 +17,29 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import SMALLEST_SIDE
+from fusion_lab.inference.weights import find_network
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.strips import in_strips
 from fusion_lab.types import Cost
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _KIBIBYTE = 2**10
+
+
+def named_networks(given: Sequence[str], device: str | torch.device = "cpu") -> dict[str, FusionNetwork]:
+    """Load networks, each named by ``NAME=NETWORK``, or by its file or class where no name is given.
+
+    Raises:
+        FusionLabError: Two have one name, or one cannot be loaded, as of `find_network`.
+    """
+    networks: dict[str, FusionNetwork] = {}
+    for one in given:
+        name, sign, weights = one.rpartition("=")
+        name = name if sign else Path(weights).stem if Path(weights).exists() else weights.rpartition(".")[2]
+        if name in networks:
+            raise FusionLabError(f"Two networks are called '{name}': give them names, such as {name}1={weights}.")
+        networks[name] = find_network(weights, device)
+    return networks
 
 
 def costs(

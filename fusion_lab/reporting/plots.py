@@ -60,6 +60,14 @@ class TaskWeights:
     mean: Numbers
     deviation: Numbers
 
+    def lines(self, operations: Sequence[str]) -> list[dict[str, str | int]]:
+        """Return the rows of a table, one a source: mean and deviation of each operation, by its label."""
+        return [
+            {"task": self.task, "pairs": self.pairs, "source": source}
+            | {label: f"{m:.3f} ± {d:.3f}" for label, m, d in zip(operations, means, deviations, strict=True)}
+            for source, means, deviations in zip(SOURCES, self.mean, self.deviation, strict=True)
+        ]
+
 
 # matplotlib takes half a second to load, and its pyplot keeps figures alive: figures are made without it.
 
