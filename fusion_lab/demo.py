@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from fusion_lab.reporting.scores import ScoreRow
 
 EXPERIMENT = Path(__file__).parent / "experiments" / "demo.yaml"
-SOURCE_NAMES = {
+_SOURCE_NAMES = {
     "ivf": ("Visible (simulated)", "Infrared (simulated)"),
     "mff": ("Far focus", "Near focus"),
     "mef": ("Over-exposed", "Under-exposed"),
 }
-INTRO = (
+_INTRO = (
     "A TITA network, trained for a few minutes on small crops of the embedded training pairs, against the plain "
     "average of the two sources, on validation pairs that it has never seen. The focus and exposure pairs are "
     "photographs whose second exposure or focus was synthesised; the infrared and visible pairs are simulated "
@@ -122,7 +122,7 @@ def _fuse_and_score(output: Path, networks: "dict[str, FusionNetwork]") -> "tupl
             values = scores(result, a, b, metrics)
             rows.append(ScoreRow(task, pair.name, name, values))
             images.append(FusedImage(name, picture.pixels, values))
-        shown.append(ReportPair(pair.name, task, sources[0].pixels, sources[1].pixels, images, *SOURCE_NAMES[task]))
+        shown.append(ReportPair(pair.name, task, sources[0].pixels, sources[1].pixels, images, *_SOURCE_NAMES[task]))
     return rows, shown
 
 
@@ -147,7 +147,7 @@ def _report(path: Path, shown: "list[ReportPair]") -> None:
         MetricColumn(metric.label, bool(metric.higher_is_better), _in_words(type(metric).__name__))
         for metric in _metrics()
     ]
-    write_page(path, "fusion_lab demo", INTRO, shown, columns)
+    write_page(path, "fusion_lab demo", _INTRO, shown, columns)
 
 
 def _in_words(class_name: str) -> str:

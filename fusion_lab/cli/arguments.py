@@ -16,8 +16,8 @@ def make_parser(command: str, more: str = "", **options: Any) -> ArgumentParser:
     """Make the parser of a command, such as ``fuse`` or ``data get``; ``more`` follows its line in the description."""
     name, _, subcommand = command.partition(" ")
     summary = GROUPS[name][subcommand] if subcommand else COMMANDS[name]
-    words = {"prog": f"fusion-lab {command}", "description": f"{summary[0].upper()}{summary[1:]}{more}."}
-    return ArgumentParser(**words, exit_on_error=False, allow_abbrev=False, **options)
+    options |= {"prog": f"fusion-lab {command}", "description": f"{summary[0].upper()}{summary[1:]}{more}."}
+    return ArgumentParser(exit_on_error=False, allow_abbrev=False, **options)
 
 
 def parse(parser: ArgumentParser, argv: list[str]) -> Namespace:

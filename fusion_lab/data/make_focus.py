@@ -21,7 +21,7 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
 ROLES = ("visible", "infrared", "visible_focus_near", "visible_focus_far")
-MANIFEST = "manifest.json"
+_MANIFEST = "manifest.json"
 _SAVE_EVERY = 50
 """Pairs after which the manifest is brought up to date: an interrupted run makes so many again at most."""
 
@@ -195,7 +195,7 @@ def _is_there(entries: list[Manifest], folder: Path, split: str) -> bool:
 
 def _read_manifest(folder: Path, settings: Manifest) -> dict[str, list[Manifest]]:
     """Return what is finished, and make sure that the folder is ours and was made with the same settings."""
-    path = make_folder(folder) / MANIFEST
+    path = make_folder(folder) / _MANIFEST
     if not path.is_file():
         if foreign := next((entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")), None):
             raise FusionLabError(
@@ -220,5 +220,5 @@ def _read_manifest(folder: Path, settings: Manifest) -> dict[str, list[Manifest]
 
 def _write_manifest(folder: Path, settings: Manifest, pairs: dict[str, list[Manifest]]) -> None:
     ordered = {name: pairs[name] for name in sorted(pairs)}
-    with atomic_path(folder / MANIFEST) as path:
+    with atomic_path(folder / _MANIFEST) as path:
         path.write_text(json.dumps({"settings": settings, "pairs": ordered}, indent=1) + "\n", encoding="utf-8")

@@ -22,7 +22,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.strips import in_strips
 from fusion_lab.types import Cost
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _KIBIBYTE = 2**10
 
 
@@ -70,8 +70,8 @@ def costs(
     """
     if min(height, width) < SMALLEST_SIDE:
         raise FusionLabError(f"Images of {width}x{height} pixels are too small: both sides need {SMALLEST_SIDE}.")
-    if dtype not in DTYPES:
-        raise FusionLabError(f"`dtype` should be one of {', '.join(DTYPES)}. Found `dtype = {dtype}`.")
+    if dtype not in _DTYPES:
+        raise FusionLabError(f"`dtype` should be one of {', '.join(_DTYPES)}. Found `dtype = {dtype}`.")
     if rounds < 1:
         raise FusionLabError(f"`rounds` should be 1 or more. Found `rounds = {rounds}`.")
     place = torch.device(device)
@@ -156,7 +156,7 @@ def _sources(height: int, width: int, device: torch.device) -> tuple[torch.Tenso
 def _time(network: FusionNetwork, sources: tuple[torch.Tensor, torch.Tensor], dtype: str) -> float:
     """Return the seconds of a pass."""
     device = sources[0].device
-    mixed = nullcontext() if dtype == "float32" else torch.autocast(device.type, DTYPES[dtype])
+    mixed = nullcontext() if dtype == "float32" else torch.autocast(device.type, _DTYPES[dtype])
     with mixed, in_strips():
         _wait_for(device)
         begin = perf_counter()
