@@ -11,7 +11,7 @@ def main(argv: list[str]) -> int:
     parser = make_parser("app", ". It needs the extra app, and no internet")
     add = parser.add_argument
     add("--weights", type=Path, nargs="+", metavar="FILE", help="networks to offer besides those of the package")
-    add("--port", type=int | None, help="port of the page; a free one from 7860 on unless given")
+    add("--port", type=int, help="port of the page; a free one from 7860 on unless given")
     add_device(parser)
     add_memory_limit(parser)
     args = parse(parser, argv)

@@ -48,9 +48,9 @@ def _check(argv: list[str]) -> int:
     parser = make_parser("data check", details)
     add = parser.add_argument
     add("folder", type=Path, metavar="DIR", help="folder of all data sets, or of one")
-    add("--as", type=str | None, metavar="NAME", help="look for this data set only; guessed otherwise")
+    add("--as", type=str, metavar="NAME", help="look for this data set only; guessed otherwise")
     manifest = "list of SHA-256 as of sha256sum, by paths below DIR: compared if it is there, else written"
-    add("--manifest", type=Path | None, metavar="FILE", help=manifest)
+    add("--manifest", type=Path, metavar="FILE", help=manifest)
     args = parse(parser, argv)
     from fusion_lab.data.checking import check, compare_sums, first_few
     from fusion_lab.data.recognition import recognise

@@ -66,8 +66,8 @@ def _sources(command: str) -> ArgumentParser:
         folder = f"folder of the {name} images below SRC, or a pattern with {{name}}"
         add(f"--{name}", type=str, default=name, metavar="PATTERN", help=folder)
     file = "configuration of `data.init_args.auxiliary`, as configs/synthesis/defocus.yaml; GIFNet's unless given"
-    add("--synthesis", type=Path | None, metavar="FILE", help=file)
+    add("--synthesis", type=Path, metavar="FILE", help=file)
     add("--seed", type=NonNegativeInt, default=0, help="seed of all that is random")
     patch = "first cut square patches, each with a near and a far part of its own (GIFNet: 128); else whole images"
-    add("--patch", type=PositiveInt | None, metavar="PIXELS", help=patch)
+    add("--patch", type=PositiveInt, metavar="PIXELS", help=patch)
     return parser

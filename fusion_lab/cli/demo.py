@@ -15,7 +15,7 @@ def main(argv: list[str]) -> int:
     parser = make_parser("demo")
     add = parser.add_argument
     add("-o", "--output", type=Path, default=Path("outputs/demo"), metavar="DIR", help="folder of all results")
-    add("--steps", type=PositiveInt | None, metavar="N", help="training steps, instead of the experiment's")
+    add("--steps", type=PositiveInt, metavar="N", help="training steps, instead of the experiment's")
     args = parse(parser, argv)
     made = run_demo(args.output, args.steps, partial(print, flush=True))
     rows = [{"task": row.task, "method": row.method, **row.scores} for row in made.scores]

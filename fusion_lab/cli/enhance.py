@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from fusion_lab.cli.arguments import make_parser, parse
-from fusion_lab.cli.fuse import fuse, tell
+from fusion_lab.cli.fuse import fuse_pairs, tell
 from fusion_lab.cli.options import add_network_options, add_ranges, add_result_options
 
 
@@ -15,5 +15,5 @@ def main(argv: list[str]) -> int:
     add_ranges(parser, {"--range": "the images"})
     add_network_options(parser, shipped="gifnet")
     args = parse(parser, argv)
-    done = fuse(args.image, args.image, args, "both", range_a=args.range, range_b=args.range)
+    done = fuse_pairs(args.image, args.image, args, "both", range_a=args.range, range_b=args.range)
     return tell(done, "Enhanced", "image", args.output)

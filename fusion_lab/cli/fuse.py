@@ -38,7 +38,7 @@ def main(argv: list[str]) -> int:
     colours = "whose colours the results have; infrared in false colours has some that nobody wants"
     add("--colours", type=Literal["a", "b", "both", "grey"], default="both", help=colours)
     align = "first move B onto A: by a translation, an affine map or a homography"
-    add("--align", type=Literal["translation", "affine", "homography"] | None, metavar="MODEL", help=align)
+    add("--align", type=Literal["translation", "affine", "homography"], metavar="MODEL", help=align)
     add_network_options(parser)
     args = parse(parser, argv)
     if any(source.suffix.lower() in VIDEO_SUFFIXES for source in args.sources):
@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     if len(args.sources) != 2:
         return _fuse_stacks(args)
     a, b = args.sources
-    done = fuse(a, b, args, args.colours, **chosen(args, "range_a", "range_b", "unpaired", "align"))
+    done = fuse_pairs(a, b, args, args.colours, **chosen(args, "range_a", "range_b", "unpaired", "align"))
     for path, found in done.alignments.items():
         if found.trusted:
             print(f"{path}: B moved by {found.shift:.1f} pixels")
@@ -90,7 +90,7 @@ def _fuse_stacks(args: Namespace) -> int:
     return tell(done, "Fused", "stack", args.output)
 
 
-def fuse(a: Path, b: Path, args: Namespace, colours: str, **options: Any) -> "FusedFiles":
+def fuse_pairs(a: Path, b: Path, args: Namespace, colours: str, **options: Any) -> "FusedFiles":
     """Fuse pairs as the shared options say, and further options of `fuse_files`."""
     from fusion_lab.inference.image_files import fuse_files
 

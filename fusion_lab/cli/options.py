@@ -1,5 +1,6 @@
 """Options that several commands share."""
 
+from argparse import ArgumentTypeError
 from pathlib import Path
 from typing import Literal
 
@@ -7,6 +8,7 @@ from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveFloat, PositiveInt
 
 from fusion_lab.data.input_range import InputRange
+from fusion_lab.errors import FusionLabError
 
 
 def add_device(parser: ArgumentParser) -> None:
@@ -36,14 +38,17 @@ def add_result_options(parser: ArgumentParser) -> None:
     add("--overwrite", action="store_true", help="make results anew that are done already")
     add("--bands", action="store_true", help="fuse band by band also what looks like colours; other bands always are")
     white = "value of bands that is white, such as 2047; unless given, found in each pair"
-    add("--white", type=PositiveFloat | None, metavar="LEVEL", help=white)
+    add("--white", type=PositiveFloat, metavar="LEVEL", help=white)
 
 
 def add_ranges(parser: ArgumentParser, sources: dict[str, str]) -> None:
     """Let the user say which values of the sources, by the options for them, are black and white, and of what."""
 
     def checked(text: str) -> str:
-        InputRange.of(text)
+        try:
+            InputRange.of(text)
+        except FusionLabError as error:
+            raise ArgumentTypeError(str(error).rstrip(".")) from None
         return text
 
     for option, source in sources.items():

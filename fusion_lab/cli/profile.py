@@ -21,10 +21,10 @@ def main(argv: list[str]) -> int:
     add_device(parser)
     add("--dtype", type=Literal["float32", "bfloat16", "float16"], default="float32")
     add("--rounds", type=PositiveInt, default=5, help="timed passes, of which the median counts")
-    add("-o", "--output", type=Path | None, metavar="CSV", help="write the numbers there")
-    add("--scores", type=Path | None, metavar="CSV", help="table.csv of `fusion-lab compare`")
+    add("-o", "--output", type=Path, metavar="CSV", help="write the numbers there")
+    add("--scores", type=Path, metavar="CSV", help="table.csv of `fusion-lab compare`")
     add("--metric", default="VIF", metavar="LABEL", help="the metric of --scores to draw")
-    add("--chart", type=Path | None, metavar="IMAGE", help="draw quality against operations")
+    add("--chart", type=Path, metavar="IMAGE", help="draw quality against operations")
     args = parse(parser, argv)
     if not (size := re.fullmatch(r"(\d+)x(\d+)", args.size)):
         raise FusionLabError(f"The size '{args.size}' should be HEIGHTxWIDTH, such as 480x640.")

@@ -42,7 +42,7 @@ def main(argv: list[str]) -> int:
 def add_submit_option(parser: ArgumentParser) -> None:
     """Let the user have every run of many on a cluster."""
     what = "run each as a job of a cluster, --jobs at a time; options of `fusion-lab submit`, such as '--gpus 1'"
-    parser.add_argument("--submit", type=str | None, metavar="OPTIONS", help=what)
+    parser.add_argument("--submit", type=str, metavar="OPTIONS", help=what)
 
 
 def submit_launcher(given: str | None) -> "Jobs | None":
@@ -74,10 +74,10 @@ def _add_cluster_options(parser: ArgumentParser) -> None:
     kind = "Slurm, or this machine in the background"
     add("--cluster", type=Literal["slurm", "local"], default="slurm", help=kind)
     time = f"limit of the job, which goes on in a new one then ({SLURM_MINUTES} on Slurm, none here)"
-    add("--time", type=PositiveInt | None, metavar="MIN", help=time)
-    add("--partition", type=str | None, metavar="NAME", help="partition of Slurm")
-    add("--account", type=str | None, metavar="NAME", help="account of Slurm that is charged")
-    add("--cpus", type=PositiveInt | None, metavar="N", help="cores of each process; unless given, `num_workers` + 1")
+    add("--time", type=PositiveInt, metavar="MIN", help=time)
+    add("--partition", type=str, metavar="NAME", help="partition of Slurm")
+    add("--account", type=str, metavar="NAME", help="account of Slurm that is charged")
+    add("--cpus", type=PositiveInt, metavar="N", help="cores of each process; unless given, `num_workers` + 1")
     add("--sbatch", nargs="+", metavar="KEY=VALUE", help="further options of sbatch, such as qos=long exclusive")
 
 

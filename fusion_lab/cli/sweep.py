@@ -22,7 +22,7 @@ def main(argv: list[str]) -> int:
     add = parser.add_argument
     add("file", type=Path, metavar="FILE", help="a sweep, as experiments/sweeps/ has them")
     add("-o", "--output", type=Path, metavar="OUT", help="folder of the runs and the table (runs/sweeps/NAME)")
-    add("--jobs", type=PositiveInt | None, metavar="N", help="runs at a time (1, or one for each GPU)")
+    add("--jobs", type=PositiveInt, metavar="N", help="runs at a time (1, or one for each GPU)")
     add("--gpus", type=NonNegativeInt, default=0, metavar="N", help="GPUs, one for each run")
     add_submit_option(parser)
     add("--resume", action="store_true", help="go on with a sweep that was interrupted")

@@ -21,7 +21,7 @@ def _get(argv: list[str]) -> int:
     parser = make_parser("weights get")
     parser.add_argument("name", type=str, metavar="NAME", help="a name that `fusion-lab weights list` tells")
     file = ".safetensors file; in the cache of the user, where `--weights NAME` finds it, unless given"
-    parser.add_argument("-o", "--output", type=Path | None, metavar="FILE", help=file)
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=file)
     args = parse(parser, argv)
     from fusion_lab.inference.known_weights import get_weights
     from fusion_lab.public.weights import find_public_weights
@@ -39,7 +39,7 @@ def _convert(argv: list[str]) -> int:
     add("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")
     add("-o", "--output", type=Path, required=True, metavar="DST", help=".safetensors file")
     release = "take only the official checkpoint of this network: gifnet, swinfusion or tita"
-    add("--network", type=str | None, metavar="NAME", help=release)
+    add("--network", type=str, metavar="NAME", help=release)
     args = parse(parser, argv)
     from fusion_lab.inference.weights import convert
 

@@ -29,7 +29,7 @@ Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Window:
+class Patch:
     """A square of a scene, or all of it where no size is given."""
 
     top: int = 0
@@ -47,7 +47,7 @@ class RenderedScene:
     """One image, or one patch of it, with both auxiliary sources rendered in colour."""
 
     name: str
-    window: Window
+    window: Patch
     pictures: dict[str, Picture]
     scenes: Scenes
     source_a: Tensor
@@ -130,11 +130,11 @@ def make_focus(
     return len(waiting), len(dataset) - len(waiting)
 
 
-def _windows(height: int, width: int, patch: int | None) -> list[Window]:
+def _windows(height: int, width: int, patch: int | None) -> list[Patch]:
     if patch is None:
-        return [Window()]
+        return [Patch()]
     tops, lefts = (range(side % patch // 2, side - patch + 1, patch) for side in (height, width))
-    return [Window(top, left, patch) for top in tops for left in lefts]
+    return [Patch(top, left, patch) for top in tops for left in lefts]
 
 
 def _flat(name: str) -> str:
