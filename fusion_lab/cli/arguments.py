@@ -40,7 +40,7 @@ def run_group(group: str, commands: Mapping[str, Callable[[list[str]], int]], ar
     """
     if argv[:1] in (["-h"], ["--help"]):
         print(usage(f"fusion-lab {group}", COMMANDS[group], GROUPS[group]))
-        raise SystemExit(0)
+        sys.exit()
     if not argv or argv[0] not in commands:
         found = f" Found '{argv[0]}'." if argv else ""
         raise FusionLabError(f"`fusion-lab {group}` needs one of {{{','.join(commands)}}}.{found}")
@@ -90,6 +90,4 @@ def show(rows: Sequence[Mapping[str, Any]], title: str | None = None, unbroken: 
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else str(value or "-")
+    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value or "-")

@@ -17,7 +17,7 @@ def main(argv: list[str]) -> int:
     add("-o", "--output", type=Path, default=Path("outputs/demo"), metavar="DIR", help="folder of all results")
     add("--steps", type=PositiveInt, metavar="N", help="training steps, instead of the experiment's")
     args = parse(parser, argv)
-    made = run_demo(args.output, args.steps, partial(print, flush=True))
+    made = run_demo(args.output, args.steps and int(args.steps), partial(print, flush=True))
     rows = [{"task": row.task, "method": row.method, **row.scores} for row in made.scores]
     show(rows, "Mean scores on the validation pairs")
     command = sys.argv[0] if Path(sys.argv[0]).name == "fusion-lab" else "fusion-lab"

@@ -13,8 +13,6 @@ from fusion_lab.cli.commands import COMMANDS, MOVED, TRAINER_COMMANDS, usage
 from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.files import expand_homes
 
-_LONGEST_NAME = 200
-
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command.
@@ -80,7 +78,7 @@ def _run(program: str, command: Callable[[], int]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
     except OSError as error:
-        where = f" at {str(error.filename)[:_LONGEST_NAME]}" if error.filename else ""
+        where = f" at {str(error.filename)[:200]}" if error.filename else ""
         print(f"{program}: error: {error.strerror or error}{where}.", file=sys.stderr)
         return 2
 

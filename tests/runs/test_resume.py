@@ -39,7 +39,7 @@ def flip(path):
 def test_last_is_the_newest_and_best_the_best(run):
     assert find_checkpoint("last", run)[0].name == "last.ckpt"
     assert find_checkpoint("best", run)[0].name == "best.ckpt"
-    assert find_checkpoint(str(run / "checkpoints" / "step=1.ckpt"), run).name == "step=1.ckpt"
+    assert find_checkpoint(str(run / "checkpoints" / "step=1.ckpt"), run)[0].name == "step=1.ckpt"
 
 
 def test_damaged_ones_are_named_and_passed_over(run, capsys):

@@ -71,7 +71,7 @@ class FocusSynthesis(Synthesis):
     def draw(
         self, clear: NDArray[np.float32], companions: dict[str, Picture], generator: np.random.Generator
     ) -> Recipe:
-        """Choose the ``focus_map`` ``(1, H, W)``, 1 for near, the ``radius`` ``()`` and, if hazy, ``contrast`` ``(2,)``."""
+        """Choose ``focus_map`` ``(1, H, W)``, 1 for near, ``radius`` ``()`` and, if hazy, ``contrast`` ``(2,)``."""
         radius = np.asarray(generator.uniform(*self.radius), np.float32)
         recipe = {"focus_map": self.focus_map.draw(clear, companions, generator)[None], "radius": radius}
         if self.contrast != (1, 1):
