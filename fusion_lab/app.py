@@ -15,7 +15,7 @@ from fusion_lab.inference.weights import load_network
 from fusion_lab.networks import Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet
 from fusion_lab.networks.base import FusionNetwork
 
-NETWORKS: dict[str, Callable[[], FusionNetwork]] = {
+_NETWORKS: dict[str, Callable[[], FusionNetwork]] = {
     **{name: partial(load_network, name) for name in ("tita", "gifnet")},
     **{network.__name__: network for network in (Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet)},
 }
@@ -36,7 +36,7 @@ class App:
         memory_limit: The memory that a network may take, in GiB.
     """
 
-    networks: dict[str, Callable[[], FusionNetwork]] = field(default_factory=NETWORKS.copy)
+    networks: dict[str, Callable[[], FusionNetwork]] = field(default_factory=_NETWORKS.copy)
     device: str = "cpu"
     memory_limit: float = 6.0
     _loaded: dict[str, FusionNetwork] = field(default_factory=dict, repr=False)
@@ -88,7 +88,7 @@ def app(weights: Sequence[Path | str] = (), device: str = "cpu", memory_limit: f
     gradio = _gradio()
     given = {Path(name).stem if Path(name).exists() else str(name): load_network(name, device) for name in weights}
     offered: dict[str, Callable[[], FusionNetwork]] = {name: partial(_same, each) for name, each in given.items()}
-    page = App({**offered, **NETWORKS}, device, memory_limit)
+    page = App({**offered, **_NETWORKS}, device, memory_limit)
 
     with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=(_FILES_LAST, _FILES_LAST)) as blocks:
         gradio.Markdown(f"# {_TITLE}\nTwo images of one scene, of the same size, become one.")

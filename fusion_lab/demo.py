@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 EXPERIMENT = Path(__file__).parent / "experiments" / "demo.yaml"
 WEIGHTS: Path | str = "tita"
 """What is shown first, and training begins with."""
-SOURCE_NAMES = {
+_SOURCE_NAMES = {
     "ivf": ("Visible (simulated)", "Infrared (simulated)"),
     "mff": ("Far focus", "Near focus"),
     "mef": ("Over-exposed", "Under-exposed"),
 }
-INTRO = (
+_INTRO = (
     "The TITA that comes with the package, which learnt from real pairs; the same, fine-tuned for a minute or two on "
     "the embedded training pairs; and the plain average of the two sources: on validation pairs that neither has seen. "
     "The focus and exposure pairs are photographs whose second exposure or focus was synthesised; the infrared and "
@@ -148,7 +148,7 @@ def _score(data: Path, fused: "dict[str, list[Picture]]") -> "tuple[list[ScoreRo
             values = scores(result, a, b, metrics)
             rows.append(ScoreRow(task, pair.name, method, values))
             images.append(FusedImage(method, pictures[index].pixels, values))
-        shown.append(ReportPair(pair.name, task, sources[0].pixels, sources[1].pixels, images, *SOURCE_NAMES[task]))
+        shown.append(ReportPair(pair.name, task, sources[0].pixels, sources[1].pixels, images, *_SOURCE_NAMES[task]))
     return rows, shown
 
 
@@ -173,7 +173,7 @@ def _report(path: Path, shown: "list[ReportPair]") -> None:
         MetricColumn(metric.label, bool(metric.higher_is_better), _in_words(type(metric).__name__))
         for metric in _metrics()
     ]
-    write_page(path, "fusion_lab demo", INTRO, shown, columns)
+    write_page(path, "fusion_lab demo", _INTRO, shown, columns)
 
 
 def _in_words(class_name: str) -> str:

@@ -10,3 +10,7 @@ class FusionLabError(ValueError):
 
 class FusionLabWarning(UserWarning):
     """What the user should know of the input while the work goes on, in one sentence."""
+
+
+REQUEUE = 75
+"""The exit code of a run that was asked to make room, EX_TEMPFAIL of sysexits.h: begin it again, and it goes on."""

@@ -12,11 +12,21 @@ from filelock import FileLock, Timeout
 from fusion_lab.errors import FusionLabError
 
 _HOME = re.compile(r"~[^/\s]*/")
+# In lists and dictionaries a text begins after one of these.
+_HOME_INSIDE = re.compile(r"""(?<=[\s"'\[{,:])~[^/\s]*/""")
 
 
 def expand_home(text: str) -> str:
     """Put the home folder in the place of ``~/`` or ``~user/`` at the start of a text; others stay as they are."""
     return os.path.expanduser(text) if _HOME.match(text) else text  # noqa: PTH111 - a text need not be a path
+
+
+def expand_homes(word: str) -> str:
+    """Put the home folder in the place of each ``~/`` of an argument: a shell does so at its start alone."""
+    name, sign, value = word.partition("=")
+    if (value or word).startswith(("{", "[")):
+        return _HOME_INSIDE.sub(lambda match: expand_home(match[0]), word)
+    return f"{name}={expand_home(value)}" if sign else expand_home(word)
 
 
 def make_folder(folder: Path) -> Path:

@@ -1,6 +1,9 @@
 """Who may import whom, and a few habits, read from the sources."""
 
 import ast
+import re
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -143,3 +146,66 @@ def test_one_file_knows_what_lightning_keeps_to_itself(source):
             name = of.id if isinstance(of, ast.Name) else of.attr if isinstance(of, ast.Attribute) else ""
             assert name not in LIGHTNINGS, node.lineno
             assert node.attr != "_trainer", node.lineno
+
+
+PACKAGES = sorted(
+    ".".join(["fusion_lab", *init.relative_to(PACKAGE).parent.parts]) for init in PACKAGE.rglob("__init__.py")
+)
+# Their modules are all that they have: nobody takes a name from the package itself.
+WITHOUT_NAMES = {"fusion_lab.cli", "fusion_lab.data.synthetic", "fusion_lab.networks.layers"}
+MOST_PUBLIC = 260
+WORD = re.compile(r"[A-Za-z_]\w*")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_list_what_is_public(package):
+    module = import_module(package)
+    assert hasattr(module, "__all__") == (package not in WITHOUT_NAMES)
+    names = getattr(module, "__all__", [])
+    assert len(set(names)) == len(names)
+    for name in names:
+        assert not name.startswith("_")
+        assert getattr(module, name) is not None
+
+
+def test_there_are_not_too_many_public_names():
+    listed = {(package, name) for package in PACKAGES for name in getattr(import_module(package), "__all__", [])}
+    assert len(listed) <= MOST_PUBLIC
+
+
+@pytest.fixture(scope="module")
+def files_with():
+    """In how many files each word is, of all that may name something of the package."""
+    root = Path(__file__).parents[1]
+    folders = ("tests", "examples", "benchmarks", "tools", "notebooks", "configs", "experiments", "docs")
+    kinds = [(root / folder, kind) for folder in folders for kind in ("py", "md", "yaml", "ipynb")]
+    files = [file for folder, kind in kinds for file in folder.rglob(f"*.{kind}")]
+    files += [*SOURCES, *PACKAGE.rglob("__init__.pyi"), root / "README.md"]
+    return Counter(word for file in files for word in set(WORD.findall(file.read_text(encoding="utf-8"))))
+
+
+def defined(tree):
+    """The names that a file defines at its top, each with what is told of it in public: its annotations."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            yield from ((target.id, node) for target in targets if isinstance(target, ast.Name))
+
+
+def annotated(node):
+    """The names in the signatures and bases of a public function or class."""
+    for inner in ast.walk(node):
+        parts = [getattr(inner, "annotation", None), getattr(inner, "returns", None), *getattr(inner, "bases", [])]
+        for part in filter(None, parts):
+            yield from WORD.findall(ast.unparse(part))
+
+
+def test_what_one_module_alone_uses_is_private(source, files_with):
+    tree = ast.parse(source.read_text(encoding="utf-8"))
+    named = dict(defined(tree))
+    shown = {name for one, node in named.items() if not one.startswith("_") for name in annotated(node)}
+    lonely = {name for name in named.keys() - shown if not name.startswith("_") and files_with[name] == 1}
+    if home(source) not in ("networks", "losses"):
+        assert not lonely

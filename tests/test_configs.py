@@ -41,6 +41,25 @@ def test_building_block_goes_with_the_base(file, tmp_path):
     building.build("fit", compose([base, file]), [f"--exp.output={tmp_path}"])
 
 
+def described(objectives):
+    """The class, the numbers and the parts of every term."""
+    plain = int | float | str | bool | None
+    return {
+        name: (type(part), {key: value for key, value in vars(part).items() if isinstance(value, plain)})
+        for name, part in objectives.named_modules()
+    }
+
+
+@pytest.mark.parametrize("model", ["tita", "gifnet"])
+def test_a_module_and_its_configuration_have_the_same_objectives(model):
+    """The configuration spells them out where experiments lay their own over single terms."""
+    base = ROOT / "experiments" / "tita" / "embedded.yaml"
+    module = building.build("fit", compose([base, ROOT / "configs" / "model" / f"{model}.yaml"]), []).model
+    default = type(module)()
+    assert described(module.objectives) == described(default.objectives)
+    assert type(module.weighting) is type(default.weighting)
+
+
 @pytest.fixture(scope="module")
 def densenet(tmp_path_factory):
     """The cache of downloaded weights, with those of DenseNet121 in it, but random."""

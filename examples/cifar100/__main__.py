@@ -13,7 +13,6 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.main import run
-from fusion_lab.cli.process import prepare
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
@@ -231,5 +230,4 @@ def _write(output: Path, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    prepare()
     sys.exit(run(PROGRAM, main, sys.argv[1:]))

@@ -12,9 +12,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import distributed
 
 from fusion_lab.callbacks.lightning_internals import amid_step, validation_follows
-
-REQUEUE = 75
-"""The exit code of a run that was asked to make room, EX_TEMPFAIL of sysexits.h: begin it again, and it goes on."""
+from fusion_lab.errors import REQUEUE
 
 _PREEMPTION = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 

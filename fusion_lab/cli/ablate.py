@@ -4,31 +4,28 @@ import shlex
 import sys
 from pathlib import Path
 
-from jsonargparse import ArgumentError, ArgumentParser
+from jsonargparse import ArgumentParser
 from jsonargparse.typing import PositiveInt
 
-from fusion_lab.cli.arguments import add_submit_option, after_dashes, submit_launcher
-from fusion_lab.cli.commands import COMMANDS
+from fusion_lab.cli.arguments import make_parser, overrides_apart, parse
+from fusion_lab.cli.submit import add_submit_option, submit_launcher
 from fusion_lab.errors import FusionLabError
 from fusion_lab.studies.gathered import Gathered, gather
 from fusion_lab.studies.grid import Grid
 from fusion_lab.studies.study import Plan, Study
 from fusion_lab.studies.trial import read_options
 
-HELP = COMMANDS["ablate"]
-_OUR_OWN = ("exp", "exp.name", "exp.seed", "exp.output", "ckpt_path", "config", "c")
+_OWN = ("exp", "exp.name", "exp.seed", "exp.output", "ckpt_path", "config", "c")
 
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 1 if a trial failed."""
-    ours, overrides = after_dashes(argv)
+    ours, overrides = overrides_apart(argv, "ablate", _OWN)
     try:
-        args = _parser().parse_args(ours)
-    except ArgumentError as error:
+        args = parse(_parser(), ours)
+    except FusionLabError as error:
         hint = "; keys of the experiments follow ` -- `" if "unrecognized" in str(error).lower() else ""
-        raise FusionLabError(" ".join(str(error).split()) + hint) from None
-    if taken := [option for option in overrides if option.partition("=")[0].lstrip("-") in _OUR_OWN]:
-        raise FusionLabError(f"`ablate` itself gives {taken[0].partition('=')[0]} to each trial: leave it out.")
+        raise FusionLabError(f"{error}{hint}") from None
     if bool(args.experiments) == bool(args["from"]):
         raise FusionLabError("Name experiments to run, or runs to compare by --from.")
     plan: Plan
@@ -70,49 +67,30 @@ def conclude(study: Study, against: str | None = None) -> int:
     return 1 if told else 0
 
 
+def add_metrics(parser: ArgumentParser) -> None:
+    """Let the user choose the columns of the table."""
+    columns = "columns of the table, such as val/loss; all of validation if not given"
+    parser.add_argument("--metrics", type=str, nargs="+", metavar="NAME", help=columns)
+
+
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="fusion-lab ablate",
-        usage="%(prog)s EXPERIMENT ... [options] [-- --KEY=VALUE ...]",
-        description=f"{HELP.capitalize()}. The same command again goes on where it was interrupted, and tries "
-        "failed trials again. What follows `--` overrides keys of all experiments.",
-        exit_on_error=False,
-        allow_abbrev=False,
+    details = (
+        ". The same command again goes on where it was interrupted, and tries failed trials again. What follows `--` "
+        "overrides keys of all experiments"
     )
-    parser.add_argument(
-        "experiments",
-        type=Path,
-        nargs="*",
-        metavar="EXPERIMENT",
-        help="configurations to compare, or sweeps whose grids name them",
+    parser = make_parser("ablate", details, usage="%(prog)s EXPERIMENT ... [options] [-- --KEY=VALUE ...]")
+    add = parser.add_argument
+    experiments = "configurations to compare, or sweeps whose grids name them"
+    add("experiments", type=Path, nargs="*", metavar="EXPERIMENT", help=experiments)
+    add("--with", type=Path, nargs="+", default=[], metavar="CONFIG", help="configurations to lay over each of them")
+    add("--seeds", type=PositiveInt, default=3, metavar="N", help="runs of each, with the seeds 0..N-1")
+    add("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the runs and the table")
+    runs = (
+        "compare runs that have ended: a folder, wandb:ENTITY/PROJECT/SWEEP, or wandb:ENTITY/PROJECT?group=NAME, ?tag="
     )
-    parser.add_argument(
-        "--with", type=Path, nargs="+", default=[], metavar="CONFIG", help="configurations to lay over each of them"
-    )
-    parser.add_argument("--seeds", type=PositiveInt, default=3, metavar="N", help="runs of each, with the seeds 0..N-1")
-    parser.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the runs and the table"
-    )
-    parser.add_argument(
-        "--from",
-        metavar="RUNS",
-        help=(
-            "compare runs that have ended instead: a folder of them, wandb:ENTITY/PROJECT/SWEEP, or "
-            "wandb:ENTITY/PROJECT?group=NAME (or ?tag=NAME)"
-        ),
-    )
-    parser.add_argument(
-        "--against", metavar="NAME", help="experiment that the others are compared with (that with all switches on)"
-    )
-    parser.add_argument(
-        "--jobs", type=PositiveInt, default=1, metavar="N", help="runs at a time; they share cores and memory"
-    )
+    add("--from", metavar="RUNS", help=runs)
+    add("--against", metavar="NAME", help="what the others are compared with (the experiment with all switches on)")
+    add("--jobs", type=PositiveInt, default=1, metavar="N", help="runs at a time; they share cores and memory")
     add_submit_option(parser)
-    parser.add_argument(
-        "--metrics",
-        type=str,
-        nargs="+",
-        metavar="NAME",
-        help="columns, such as val/loss; all of validation if not given",
-    )
+    add_metrics(parser)
     return parser

@@ -3,18 +3,20 @@
 from pathlib import Path
 from typing import Literal
 
-from jsonargparse import ArgumentParser
-
-from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.commands import COMMANDS
-from fusion_lab.cli.options import add_unpaired, tell_failures
-
-HELP = COMMANDS["align"]
+from fusion_lab.cli.arguments import make_parser, parse, tell_failures
+from fusion_lab.cli.options import add_unpaired
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code, 1 where a pair could not be aligned."""
-    args = parse(_parser(), argv)
+    parser = make_parser("align", ". What cannot be trusted is told and not written")
+    add = parser.add_argument
+    add("a", type=Path, metavar="A", help="what stays: an image, a folder, or a pattern with {name}")
+    add("b", type=Path, metavar="B", help="what moves, of the same kind")
+    add("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the moved images")
+    add("--model", type=Literal["translation", "affine", "homography"], default="homography", help="warps to look for")
+    add_unpaired(parser)
+    args = parse(parser, argv)
     from fusion_lab.registration.files import FOUND, align_files
 
     done = align_files(args.a, args.b, args.output, args.model, args.unpaired, progress=True)
@@ -24,23 +26,3 @@ def main(argv: list[str]) -> int:
     number = len(done.found.keys() | done.failed.keys())
     print(f"Aligned {len(done.written)} of {number} pairs into {args.output}; what was found is in {FOUND} there.")
     return tell_failures("aligned", done.failed.values())
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="fusion-lab align",
-        description=f"{HELP.capitalize()}. What cannot be trusted is told and not written.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
-    parser.add_argument("a", type=Path, metavar="A", help="what stays: an image, a folder, or a pattern with {name}")
-    parser.add_argument("b", type=Path, metavar="B", help="what moves, of the same kind")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="DIR", help="folder of the moved images")
-    parser.add_argument(
-        "--model",
-        type=Literal["translation", "affine", "homography"],
-        default="homography",
-        help="warps that are looked for",
-    )
-    add_unpaired(parser)
-    return parser

@@ -1,4 +1,6 @@
-"""The commands, and what each does in a line: for the overview and for its own help."""
+"""The commands, and what each does in a line: for the overviews and for its own help."""
+
+from collections.abc import Mapping
 
 COMMANDS = {
     "fit": "train a network as a configuration says",
@@ -22,3 +24,37 @@ COMMANDS = {
     "data": "list, get and check public data sets, or make multi-focus data from visible-infrared pairs",
     "demo": "fuse, fine-tune, score and show on the embedded data, in minutes",
 }
+GROUPS = {
+    "explain": {
+        "weights": "draw the weights that OAF gives its operations for each task, and write them as CSV beside",
+        "features": "draw what GIFNet's encoder and branches see in a pair: the mean strength of their features",
+    },
+    "weights": {
+        "list": "list the weights that are shipped or can be fetched, their source, terms, and whether they are here",
+        "get": "fetch published weights, make sure that they are the known ones, and convert them",
+        "convert": "write a checkpoint as .safetensors of fusion_lab",
+        "info": "tell which network a file holds",
+    },
+    "data": {
+        "list": "list the public data sets: tasks, pairs, size, terms, how each is got, its configuration",
+        "get": "fetch a public data set as its configuration expects it, or tell how to get it by hand",
+        "check": "count the pairs of data sets, read every image, and write or compare checksums",
+        "make-focus": "write near- and far-focused versions of visible images, in the layout of GIFNet's release",
+        "sheet": "draw twelve scenes as a contact sheet: clear, focus map, near, far",
+    },
+}
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+MOVED = {
+    "cifar100": "`fusion-lab cifar100` is an example of the repository now: `python -m examples.cifar100`, in a clone, "
+    "with the same options."
+}
+"""What a command that there was says of its new place."""
+
+
+def usage(program: str, summary: str, commands: Mapping[str, str]) -> str:
+    """Return the overview of commands."""
+    rows = "\n".join(f"  {name:<10} {text}" for name, text in commands.items())
+    return (
+        f"usage: {program} COMMAND [options]\n\n{summary[0].upper()}{summary[1:]}.\n\ncommands:\n{rows}\n\n"
+        f"`{program} COMMAND --help` tells the options of a command."
+    )

@@ -1,122 +1,71 @@
 """``fusion-lab data``: get public data sets and check them, or make multi-focus data from visible-infrared pairs."""
 
-from collections.abc import Callable
+import sys
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from jsonargparse import ArgumentParser, Namespace
-from jsonargparse.typing import NonNegativeInt, PositiveInt
-
-from fusion_lab.cli import data_check, data_get, data_list
-from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.commands import COMMANDS
-from fusion_lab.errors import FusionLabError
-
-if TYPE_CHECKING:
-    from fusion_lab.data.pairs import PairDataset
-
-HELP = COMMANDS["data"]
-_SHEET_ROWS = 12
-
-
-def main(argv: list[str]) -> int:
-    """Run the command; returns the exit code."""
-    args = parse(_parser(), argv)
-    return _COMMANDS[args.subcommand](args[args.subcommand])
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="fusion-lab data", description=f"{HELP.capitalize()}.", exit_on_error=False)
-    commands = parser.add_subcommands(required=True)
-    commands.add_subcommand("list", data_list.parser(), help="list the public data sets")
-    commands.add_subcommand("get", data_get.parser(), help="fetch a public data set, or tell how to get it by hand")
-    commands.add_subcommand("check", data_check.parser(), help="check data sets on disk, and their checksums")
-
-    make = _sources("Write near- and far-focused versions of visible images, in the layout of GIFNet's release.")
-    make.add_argument(
-        "-o", "--output", type=Path, required=True, metavar="DST", help="folder to make, or to go on with"
-    )
-    make.add_argument("--split", type=str, default="train", help="name of the folders that the files are in")
-    commands.add_subcommand("make-focus", make, help="write near- and far-focused versions of visible images")
-
-    sheet = _sources("Draw twelve scenes as a contact sheet: clear, focus map, near, far.")
-    sheet.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="image file of the sheet")
-    commands.add_subcommand("sheet", sheet, help="draw a contact sheet: clear, focus map, near, far")
-    return parser
-
-
-def _sources(description: str) -> ArgumentParser:
-    parser = ArgumentParser(description=description, exit_on_error=False)
-    parser.add_argument("source", type=Path, metavar="SRC", help="folder that both kinds of images are below")
-    for name in ("visible", "infrared"):
-        text = f"folder of the {name} images below SRC, or a pattern with {{name}}"
-        parser.add_argument(f"--{name}", type=str, default=name, metavar="PATTERN", help=text)
-    parser.add_argument(
-        "--synthesis",
-        type=Path | None,
-        metavar="FILE",
-        help="configuration of `data.init_args.auxiliary`, as configs/synthesis/defocus.yaml; GIFNet's unless given",
-    )
-    parser.add_argument("--seed", type=NonNegativeInt, default=0, help="seed of all that is random")
-    parser.add_argument(
-        "--patch",
-        type=PositiveInt | None,
-        metavar="PIXELS",
-        help="first cut square patches, each with a near and a far part of its own (GIFNet: 128); else whole images",
-    )
-    return parser
-
+from fusion_lab.cli.arguments import make_parser, parse, run_group, show
+from fusion_lab.cli.data_focus import make, sheet
 
 # PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
 
 
-def _make_focus(args: Namespace) -> int:
-    from fusion_lab import __version__
-    from fusion_lab.data.auxiliary import FocusSynthesis
-    from fusion_lab.data.make_focus import make_focus
-    from fusion_lab.runs.synthesis import load_synthesis
+def _list(argv: list[str]) -> int:
+    parse(make_parser("data list"), argv)
+    from fusion_lab.public.data_sets import data_sets
 
-    synthesis, description = load_synthesis(args.synthesis)
-    if not isinstance(synthesis, FocusSynthesis):
-        raise FusionLabError(
-            f"The synthesis of {args.synthesis} is {type(synthesis).__name__}, but `make-focus` needs FocusSynthesis: "
-            "name another file."
-        )
-    settings = {
-        "fusion_lab": __version__,
-        "source": str(args.source.resolve()),
-        **{name: args[name] for name in ("visible", "infrared", "split", "seed", "patch")},
-        "synthesis": description,
-    }
-    dataset = _pairs(args)
-    made, kept = make_focus(dataset, args.output, synthesis, settings, args.seed, args.split, args.patch)
-    print(f"Made {made} pairs in {args.output}{f'; {kept} were there already' if kept else ''}.")
+    show([data_set.summary for data_set in data_sets().values()], unbroken=["name", "pairs", "configs/data/"])
     return 0
 
 
-def _sheet(args: Namespace) -> int:
-    from fusion_lab.data.contact_sheet import scene_rows, write_sheet
-    from fusion_lab.data.images import check_image_suffix
-    from fusion_lab.runs.synthesis import load_synthesis
+def _get(argv: list[str]) -> int:
+    parser = make_parser("data get")
+    parser.add_argument("name", type=str, metavar="NAME", help="a name that `fusion-lab data list` tells")
+    root = "folder of all data sets, as --exp.data_root"
+    parser.add_argument("-o", "--output", type=Path, default=Path("data"), metavar="DIR", help=root)
+    args = parse(parser, argv)
+    from fusion_lab.public.data_sets import find_data_set
+    from fusion_lab.public.fetching import fetch_data_set
 
-    check_image_suffix(args.output)
-    synthesis, _ = load_synthesis(args.synthesis)
-    rows = scene_rows(_pairs(args), synthesis, _SHEET_ROWS, args.seed, args.patch)
-    write_sheet(args.output, rows)
-    print(f"Drew {len(rows)} scenes in {args.output}.")
+    data_set = find_data_set(args.name)
+    check = f"fusion-lab data check {args.output} --as {data_set.name}"
+    if data_set.repository is None:
+        print(data_set.how_to_get(args.output))
+        if data_set.parts and not data_set.command:
+            print(f"Then:    {check}")
+        return 0
+    fetched = fetch_data_set(data_set, args.output, progress=sys.stderr.isatty())
+    compared = "as recorded before" if fetched.compared else "recorded"
+    manifest = f"their checksums are {compared} in {fetched.manifest}"
+    print(f"{fetched.files} files of {data_set.title} are in {fetched.folder}; {manifest}.")
+    print(f"Terms: {data_set.terms} ({data_set.home}).\nThe archive {fetched.archive} can be removed.")
+    print(f"Then:  {check} --manifest {fetched.manifest}")
     return 0
 
 
-def _pairs(args: Namespace) -> "PairDataset":
-    from fusion_lab.data.pairs import PairDataset
+def _check(argv: list[str]) -> int:
+    details = ". The exit code is 1 where something is wrong; a data set of which only a part is there is not wrong"
+    parser = make_parser("data check", details)
+    add = parser.add_argument
+    add("folder", type=Path, metavar="DIR", help="folder of all data sets, or of one")
+    add("--as", type=str, metavar="NAME", help="look for this data set only; guessed otherwise")
+    manifest = "list of SHA-256 as of sha256sum, by paths below DIR: compared if it is there, else written"
+    add("--manifest", type=Path, metavar="FILE", help=manifest)
+    args = parse(parser, argv)
+    from fusion_lab.data.checking import check, compare_sums, first_few
+    from fusion_lab.data.recognition import recognise
+    from fusion_lab.public.manifest import digest
 
-    return PairDataset(args.source, args.visible, args.infrared)
+    base, found = recognise(args.folder, args["as"])
+    results, sums = check(found, base, progress=sys.stderr.isatty())
+    show([result.summary for result in results], unbroken=["folder"])
+    wrong = [f"{result.found.folder}: {line}" for result in results for line in first_few(result.problems)]
+    if args.manifest:
+        compared = compare_sums(args.manifest, sums, base, found if args["as"] else ())
+        print(compared)
+        wrong += [f"{args.manifest}: {line}" for line in first_few(compared.differences)]
+    print(*wrong, f"{len(sums)} images, all together with the SHA-256 {digest(sums)}.", sep="\n")
+    return 1 if wrong else 0
 
 
-_COMMANDS: dict[str, Callable[[Namespace], int]] = {
-    "list": data_list.run,
-    "get": data_get.run,
-    "check": data_check.run,
-    "make-focus": _make_focus,
-    "sheet": _sheet,
-}
+main = partial(run_group, "data", {"list": _list, "get": _get, "check": _check, "make-focus": make, "sheet": sheet})

@@ -2,31 +2,18 @@
 
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.commands import COMMANDS
-from fusion_lab.cli.fuse import fuse, tell
-from fusion_lab.cli.options import add_network_options, add_range, add_result_options
-
-HELP = COMMANDS["enhance"]
+from fusion_lab.cli.arguments import make_parser, parse
+from fusion_lab.cli.fuse import fuse_pairs, tell
+from fusion_lab.cli.options import add_network_options, add_ranges, add_result_options
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    args = parse(_parser(), argv)
-    return tell(fuse(args.image, args.image, args, args.range, args.range), "Enhanced", "image", args.output)
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(
-        prog="fusion-lab enhance",
-        description=f"{HELP.capitalize()}: each is fused with itself, as GIFNet's paper does. Colours are kept.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
+    parser = make_parser("enhance", ": each is fused with itself, as GIFNet's paper does. Colours are kept")
     parser.add_argument("image", type=Path, metavar="IMG", help="image, or folder of images")
     add_result_options(parser)
-    add_range(parser)
+    add_ranges(parser, {"--range": "the images"})
     add_network_options(parser, shipped="gifnet")
-    return parser
+    args = parse(parser, argv)
+    done = fuse_pairs(args.image, args.image, args, "both", range_a=args.range, range_b=args.range)
+    return tell(done, "Enhanced", "image", args.output)

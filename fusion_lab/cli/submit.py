@@ -1,42 +1,36 @@
 """``fusion-lab submit``: train on a cluster, one process for each GPU."""
 
+import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from fusion_lab.cli.arguments import after_dashes, parse
-from fusion_lab.cli.commands import COMMANDS
+from fusion_lab.cli.arguments import chosen, make_parser, overrides_apart, parse
 from fusion_lab.errors import FusionLabError
 from fusion_lab.runs.cluster import SLURM_MINUTES, Cluster
 from fusion_lab.runs.compose import compose
 from fusion_lab.runs.run import NO_EXPERIMENT
 
-HELP = COMMANDS["submit"]
-OWN_KEYS = ("exp.auto_resume", "ckpt_path", "config", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
+if TYPE_CHECKING:
+    from fusion_lab.studies.launching import Jobs
+
+_OWN = ("exp.auto_resume", "ckpt_path", "config", "c", "trainer.accelerator", "trainer.devices", "trainer.num_nodes")
 
 
 def main(argv: list[str]) -> int:
     """Run the command; returns the exit code."""
-    ours, overrides = after_dashes(argv)
-    parser = ArgumentParser(
-        prog="fusion-lab submit",
-        usage="%(prog)s --config C [--config D ...] [options] [-- --KEY=VALUE ...]",
-        description=f"{HELP.capitalize()}. What follows `--` overrides keys of the experiment.",
-        exit_on_error=False,
-        allow_abbrev=False,
-    )
+    ours, overrides = overrides_apart(argv, "submit", _OWN)
+    usage = "%(prog)s --config C [--config D ...] [options] [-- --KEY=VALUE ...]"
+    parser = make_parser("submit", ". What follows `--` overrides keys of the experiment", usage=usage)
     parser.add_argument("-c", "--config", type=str, action="append", metavar="CONFIG", help="as for `fit`")
-    add_cluster_options(parser)
+    _add_cluster_options(parser)
     parser.add_argument("--wait", action="store_true", help="wait for the end of the job")
     args = parse(parser, ours)
     if not args.config:
         raise FusionLabError(NO_EXPERIMENT)
-    cluster = chosen_cluster(args)
-    if taken := [option for option in overrides if option.partition("=")[0].lstrip("-") in (*OWN_KEYS, "c")]:
-        raise FusionLabError(f"`submit` itself gives {taken[0].partition('=')[0]} to the job: leave it out after `--`.")
-    cluster.check()
+    cluster = _cluster(args)
     job = cluster.submit(compose([Path(file) for file in args.config]), overrides)
     print(f"Submitted job {job.id}: {cluster.nodes} x {cluster.tasks} processes train in {job.run}.")
     print(f"Watch it with `tail -F {job.log}`, stop it with `{job.stop}`; submitted again, it goes on.", flush=True)
@@ -45,43 +39,51 @@ def main(argv: list[str]) -> int:
     return 0
 
 
-def add_cluster_options(parser: ArgumentParser) -> None:
-    """Let the user say what a job needs."""
-    parser.add_argument("--nodes", type=PositiveInt, default=1, metavar="N", help="machines")
-    parser.add_argument(
-        "--gpus", type=NonNegativeInt, default=1, metavar="G", help="GPUs, and processes, of each node; 0 for the CPU"
-    )
-    parser.add_argument(
-        "--processes", type=PositiveInt, default=1, metavar="P", help="processes of each node with --gpus 0"
-    )
-    parser.add_argument(
-        "--cluster", type=Literal["slurm", "local"], default="slurm", help="Slurm, or this machine in the background"
-    )
-    parser.add_argument(
-        "--time",
-        type=PositiveInt | None,
-        metavar="MIN",
-        help=f"limit of the job, which goes on in a new one then ({SLURM_MINUTES} on Slurm, none here)",
-    )
-    parser.add_argument("--partition", type=str | None, metavar="NAME", help="partition of Slurm")
-    parser.add_argument("--account", type=str | None, metavar="NAME", help="account of Slurm that is charged")
-    parser.add_argument(
-        "--cpus", type=PositiveInt | None, metavar="N", help="cores of each process; unless given, `num_workers` + 1"
-    )
-    parser.add_argument(
-        "--sbatch", nargs="+", metavar="KEY=VALUE", help="further options of sbatch, such as qos=long exclusive"
-    )
+def add_submit_option(parser: ArgumentParser) -> None:
+    """Let the user have every run of many on a cluster."""
+    what = "run each as a job of a cluster, --jobs at a time; options of `fusion-lab submit`, such as '--gpus 1'"
+    parser.add_argument("--submit", type=str, metavar="OPTIONS", help=what)
 
 
-def chosen_cluster(args: Namespace) -> Cluster:
-    """Return the cluster that the options describe."""
-    names = ("nodes", "gpus", "processes", "time", "partition", "account", "cpus")
-    options: dict[str, Any] = {name: getattr(args, name) for name in names}
-    return Cluster(kind=args.cluster, sbatch=tuple(args.sbatch or ()), **options)
+def submit_launcher(given: str | None) -> "Jobs | None":
+    """Return what launches the trials as the options of ``--submit`` say; None where nothing is submitted.
 
+    Raises:
+        FusionLabError: A quotation mark is missing, or an option is wrong.
+    """
+    if given is None:
+        return None
+    try:
+        words = shlex.split(given)
+    except ValueError as error:
+        raise FusionLabError(f"--submit cannot be read ({error}): put it in quotation marks as a whole.") from None
 
-def read_cluster(words: list[str]) -> Cluster:
-    """Read the options of ``--submit``."""
+    from fusion_lab.studies.launching import Jobs
+
     parser = ArgumentParser(prog="--submit", exit_on_error=False, allow_abbrev=False)
-    add_cluster_options(parser)
-    return chosen_cluster(parse(parser, words))
+    _add_cluster_options(parser)
+    return Jobs(_cluster(parse(parser, words)))
+
+
+def _add_cluster_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--nodes", type=PositiveInt, default=1, metavar="N", help="machines")
+    gpus = "GPUs, and processes, of each node; 0 for the CPU"
+    add("--gpus", type=NonNegativeInt, default=1, metavar="G", help=gpus)
+    add("--processes", type=PositiveInt, default=1, metavar="P", help="processes of each node with --gpus 0")
+    kind = "Slurm, or this machine in the background"
+    add("--cluster", type=Literal["slurm", "local"], default="slurm", help=kind)
+    time = f"limit of the job, which goes on in a new one then ({SLURM_MINUTES} on Slurm, none here)"
+    add("--time", type=PositiveInt, metavar="MIN", help=time)
+    add("--partition", type=str, metavar="NAME", help="partition of Slurm")
+    add("--account", type=str, metavar="NAME", help="account of Slurm that is charged")
+    add("--cpus", type=PositiveInt, metavar="N", help="cores of each process; unless given, `num_workers` + 1")
+    add("--sbatch", nargs="+", metavar="KEY=VALUE", help="further options of sbatch, such as qos=long exclusive")
+
+
+def _cluster(args: Namespace) -> Cluster:
+    """Return the cluster that the options describe, checked before anything slow begins."""
+    options = chosen(args, "nodes", "gpus", "processes", "time", "partition", "account", "cpus")
+    cluster = Cluster(kind=args.cluster, sbatch=tuple(args.sbatch or ()), **options)
+    cluster.check()
+    return cluster

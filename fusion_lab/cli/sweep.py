@@ -4,24 +4,30 @@ import shlex
 import sys
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
 from jsonargparse.typing import NonNegativeInt, PositiveInt
 
-from fusion_lab.cli.ablate import conclude
-from fusion_lab.cli.arguments import add_submit_option, parse, submit_launcher
-from fusion_lab.cli.commands import COMMANDS
+from fusion_lab.cli.ablate import add_metrics, conclude
+from fusion_lab.cli.arguments import make_parser, parse
+from fusion_lab.cli.submit import add_submit_option, submit_launcher
 from fusion_lab.studies.launching import Processes
 from fusion_lab.studies.progress import Progress
 from fusion_lab.studies.study import Study
 from fusion_lab.studies.sweep import Sweep
 from fusion_lab.studies.sweep_file import read_sweep
 
-HELP = COMMANDS["sweep"]
-
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 1 if a run failed."""
-    args = parse(_parser(), argv)
+    parser = make_parser("sweep")
+    add = parser.add_argument
+    add("file", type=Path, metavar="FILE", help="a sweep, as experiments/sweeps/ has them")
+    add("-o", "--output", type=Path, metavar="OUT", help="folder of the runs and the table (runs/sweeps/NAME)")
+    add("--jobs", type=PositiveInt, metavar="N", help="runs at a time (1, or one for each GPU)")
+    add("--gpus", type=NonNegativeInt, default=0, metavar="N", help="GPUs, one for each run")
+    add_submit_option(parser)
+    add("--resume", action="store_true", help="go on with a sweep that was interrupted")
+    add_metrics(parser)
+    args = parse(parser, argv)
     file = read_sweep(args.file)
     folder = args.output or Path("runs") / "sweeps" / args.file.stem
     study = Study(folder=folder, metrics=args.metrics, plan=Sweep(file, folder, args.resume))
@@ -33,19 +39,3 @@ def main(argv: list[str]) -> int:
         print(f"The command goes on from here with --resume: {study.made_by}", file=sys.stderr)
         raise
     return conclude(study)
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="fusion-lab sweep", description=f"{HELP.capitalize()}.", exit_on_error=False)
-    parser.add_argument("file", type=Path, metavar="FILE", help="a sweep, as experiments/sweeps/ has them")
-    parser.add_argument(
-        "-o", "--output", type=Path, metavar="OUT", help="folder of the runs and the table (runs/sweeps/NAME)"
-    )
-    parser.add_argument("--jobs", type=PositiveInt | None, metavar="N", help="runs at a time (1, or one for each GPU)")
-    parser.add_argument("--gpus", type=NonNegativeInt, default=0, metavar="N", help="GPUs, one for each run")
-    add_submit_option(parser)
-    parser.add_argument("--resume", action="store_true", help="go on with a sweep that was interrupted")
-    parser.add_argument(
-        "--metrics", type=str, nargs="+", metavar="NAME", help="columns of the table; all of validation if not given"
-    )
-    return parser

@@ -5,8 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from fusion_lab.callbacks import REQUEUE
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import REQUEUE, FusionLabError
 from fusion_lab.runs.compose import compose
 from fusion_lab.runs.run import NO_EXPERIMENT, Run
 

@@ -1,96 +1,68 @@
 """``fusion-lab weights``: list, get and convert weights, or look into them."""
 
+import sys
+from functools import partial
 from pathlib import Path
 
-from jsonargparse import ArgumentParser
-
-from fusion_lab.cli import weights_get, weights_list
-from fusion_lab.cli.arguments import parse
-from fusion_lab.cli.commands import COMMANDS
-
-HELP = COMMANDS["weights"]
-
-
-def main(argv: list[str]) -> int:
-    """Run the command; returns the exit code."""
-    args = parse(_parser(), argv)
-    if args.subcommand == "list":
-        return weights_list.run(args["list"])
-    if args.subcommand == "get":
-        return weights_get.run(args["get"])
-    if args.subcommand == "convert":
-        return _convert(args.convert.source, args.convert.output, args.convert.network, args.convert.half)
-    return _info(args.info.file)
-
-
-def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="fusion-lab weights", description=f"{HELP.capitalize()}.", exit_on_error=False)
-    commands = parser.add_subcommands(required=True)
-    commands.add_subcommand("list", weights_list.parser(), help="list the weights that are shipped or can be fetched")
-    commands.add_subcommand("get", weights_get.parser(), help="fetch published weights")
-
-    convert = ArgumentParser(description="Write a checkpoint as .safetensors of fusion_lab.", exit_on_error=False)
-    convert.add_argument("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")
-    convert.add_argument("-o", "--output", type=Path, required=True, metavar="DST", help=".safetensors file")
-    convert.add_argument(
-        "--network",
-        type=str | None,
-        metavar="NAME",
-        help="take only the official checkpoint of this network: gifnet, swinfusion or tita",
-    )
-    convert.add_argument("--half", action="store_true", help="store numbers as float16, in half the space")
-    commands.add_subcommand("convert", convert, help="write a checkpoint as .safetensors")
-
-    info = ArgumentParser(description="Tell which network a file holds.", exit_on_error=False)
-    info.add_argument("file", type=Path, metavar="FILE", help="weights of any known kind")
-    commands.add_subcommand("info", info, help="tell which network a file holds")
-    return parser
-
+from fusion_lab.cli.arguments import make_parser, parse, run_group, show
 
 # PyTorch takes seconds to load: `--help` and mistakes in the arguments need not wait for it.
 
 
-def _convert(source: Path, target: Path, release: str | None, half: bool) -> int:
+def _list(argv: list[str]) -> int:
+    parse(make_parser("weights list"), argv)
+    from fusion_lab.inference.known_weights import known_weights
+
+    show(known_weights(), unbroken=["name"])
+    return 0
+
+
+def _get(argv: list[str]) -> int:
+    parser = make_parser("weights get")
+    parser.add_argument("name", type=str, metavar="NAME", help="a name that `fusion-lab weights list` tells")
+    file = ".safetensors file; in the cache of the user, where `--weights NAME` finds it, unless given"
+    parser.add_argument("-o", "--output", type=Path, metavar="FILE", help=file)
+    args = parse(parser, argv)
+    from fusion_lab.inference.known_weights import get_weights
+    from fusion_lab.public.weights import find_public_weights
+
+    target = get_weights(args.name, args.output, progress=sys.stderr.isatty())
+    weights = find_public_weights(args.name)
+    print(f"Weights {args.name} of {weights.repository.home} at {weights.repository.commit} are in {target}.")
+    print(f"Terms: {weights.terms}. The SHA-256 of the original is {weights.sha256}, as known.")
+    return 0
+
+
+def _convert(argv: list[str]) -> int:
+    parser = make_parser("weights convert")
+    add = parser.add_argument
+    add("source", type=Path, metavar="SRC", help="official checkpoint, or one of fusion_lab")
+    add("-o", "--output", type=Path, required=True, metavar="DST", help=".safetensors file")
+    release = "take only the official checkpoint of this network: gifnet, swinfusion or tita"
+    add("--network", type=str, metavar="NAME", help=release)
+    add("--half", action="store_true", help="store numbers as float16, in half the space")
+    args = parse(parser, argv)
     from fusion_lab.inference.weights import convert
 
-    report = convert(source, target, release, half)
-    print(f"{source} is: {report.kind}.")
-    for what, keys in (
-        ("used", report.used),
-        ("dropped, of no use to the network", report.dropped),
-        ("unexpected, left out", report.unexpected),
-        ("missing", report.missing),
-    ):
-        print(f"{len(keys)} keys {what}{':' if keys else ''}")
-        for key in keys:
-            print(f"  {key}")
-    print(f"Written to {target}.")
+    print(f"{args.source} is: {convert(args.source, args.output, args.network, args.half)}")
+    print(f"Written to {args.output}.")
     return 0
 
 
-def _info(file: Path) -> int:
-    from rich.console import Console
-    from rich.table import Table
-
+def _info(argv: list[str]) -> int:
+    parser = make_parser("weights info")
+    parser.add_argument("file", type=Path, metavar="FILE", help="weights of any known kind")
+    args = parse(parser, argv)
     from fusion_lab.inference.weights import find_weights, load_network, read_network
 
-    file = find_weights(file)
-    kind = read_network(file).kind
+    file = find_weights(args.file)
     network = load_network(file)
-    description = network.description
-    parameters = Table("part", "parameters")
-    parameters.columns[1].justify = "right"
-    for name, part in network.parts().items():
-        parameters.add_row(name, f"{sum(p.numel() for p in part.parameters()):,}")
-    parameters.add_section()
-    parameters.add_row("all", f"{sum(p.numel() for p in network.parameters()):,}")
-    arguments = Table("argument", "value")
-    arguments.columns[1].overflow = "fold"
-    for name, value in description["init_args"].items():
-        arguments.add_row(name, "\n".join(map(str, value)) if isinstance(value, list) else str(value))
-
-    console = Console()
-    console.print(f"{file}: {kind}", markup=False, highlight=False, soft_wrap=True)
-    console.print(description["class_path"], markup=False, highlight=False, soft_wrap=True)
-    console.print(parameters, arguments)
+    print(f"{file}: {read_network(file).kind}\n{network.description['class_path']}")
+    parts = {**network.parts(), "all": network}
+    show([{"part": name, "parameters": sum(p.numel() for p in part.parameters())} for name, part in parts.items()])
+    told = {k: "\n".join(map(str, v)) if isinstance(v, list) else str(v) for k, v in network.init_args.items()}
+    show([{"argument": name, "value": value} for name, value in told.items()])
     return 0
+
+
+main = partial(run_group, "weights", {"list": _list, "get": _get, "convert": _convert, "info": _info})

@@ -13,7 +13,7 @@ from rich.progress import track
 from fusion_lab.data.pairs import Pair, find_images
 from fusion_lab.data.recognition import FoundSet, Place
 from fusion_lab.errors import FusionLabError
-from fusion_lab.public.manifest import Sums, sha256
+from fusion_lab.public.manifest import Sums, differences, read_manifest, sha256, write_manifest
 
 T = TypeVar("T")
 
@@ -44,6 +44,40 @@ class Checked:
         if stated is None:
             return "no number stated"
         return "whole" if number == stated else "a part" if number < stated else "more than stated"
+
+    @property
+    def summary(self) -> dict[str, str | int | None]:
+        """What a table tells of it, by the titles of its columns."""
+        return {
+            "data set": self.found.name or "unknown",
+            "folder": self.found.folder,
+            "task": self.found.task,
+            "pairs": ", ".join(f"{split} {number:,}" for split, number in self.pairs.items()),
+            "stated": self.found.stated,
+            "state": self.state,
+            "problems": len(self.problems),
+        }
+
+
+@dataclass(frozen=True)
+class ComparedSums:
+    """Checksums beside those of a manifest.
+
+    Attributes:
+        file: The manifest.
+        number: How many checksums it has; 0 where it was not there and is written now.
+        differences: What differs, a line each.
+    """
+
+    file: Path
+    number: int = 0
+    differences: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if not self.number:
+            return f"Wrote the checksums to {self.file}."
+        how = f"{len(self.differences)} differ" if self.differences else "all are the same"
+        return f"Compared {self.number} checksums with {self.file}: {how}."
 
 
 def check(sets: Sequence[FoundSet], base: Path, progress: bool = False) -> tuple[list[Checked], Sums]:
@@ -116,6 +150,26 @@ def _sum(path: Path) -> tuple[Path, str | None]:
     except FusionLabError:
         # The reading of the pair has told it.
         return path, None
+
+
+def compare_sums(file: Path, sums: Sums, base: Path, only: Sequence[FoundSet] = ()) -> ComparedSums:
+    """Compare checksums with a manifest, or write it where there is none.
+
+    Args:
+        file: The manifest.
+        sums: The checksums of all images that were looked at, as of `check`.
+        base: The folder that paths are told from.
+        only: The data sets whose files alone are compared; all that the manifest has unless given.
+    """
+    if not file.exists():
+        write_manifest(file, sums, f"{len(sums)} images")
+        return ComparedSums(file)
+    before = read_manifest(file)
+    if only:
+        folders = tuple(f"{found.folder}/" for found in only)
+        before = {path: value for path, value in before.items() if path.startswith(folders)}
+    others = sums_of(before.keys() - sums.keys(), base)
+    return ComparedSums(file, len(before), differences(before, sums | others))
 
 
 def sums_of(paths: Iterable[str], base: Path) -> Sums:

@@ -67,7 +67,7 @@ class TaskSamples(Dataset[Any]):
         return draw.task, sample
 
 
-class WholePairs(TaskSamples):
+class _WholePairs(TaskSamples):
     """`TaskSamples` that have nothing to give where nothing is asked for."""
 
     def __getitem__(self, draw: Draw | None) -> Any:
@@ -263,7 +263,7 @@ class MultiTaskDataModule(LightningDataModule):
         )
 
     def _whole(self, split: str, crop: CentreCrop | None = None) -> DataLoader[Any]:
-        samples = WholePairs(self.splits[split], crop)
+        samples = _WholePairs(self.splits[split], crop)
         draws: list[Draw | None] = [
             Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)
         ]

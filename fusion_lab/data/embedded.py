@@ -46,7 +46,7 @@ class Crop:
 
 
 @dataclass(frozen=True)
-class Pair:
+class _EmbeddedPair:
     """Two aligned sources and where they come from."""
 
     folder: str
@@ -190,12 +190,14 @@ def _write(folder: Path) -> None:
         path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
 
-def _pairs() -> Iterator[Pair]:
+def _pairs() -> Iterator[_EmbeddedPair]:
     """Make every pair of every task."""
     for split, seeds in STREETS.items():
         for seed in seeds:
             provenance = f"simulated street, seed {seed}; nothing in it is measured"
-            yield Pair(f"ivf/{split}", street_name(seed), dict(zip("ab", read_street(seed), strict=True)), provenance)
+            yield _EmbeddedPair(
+                f"ivf/{split}", street_name(seed), dict(zip("ab", read_street(seed), strict=True)), provenance
+            )
     for split, crops in CROPS.items():
         for index, crop in enumerate(crops):
             name = f"{Path(crop.photograph).stem}_{index:02d}"
@@ -203,7 +205,7 @@ def _pairs() -> Iterator[Pair]:
             yield _multi_exposure(crop, f"mef/{split}", name)
 
 
-def _multi_focus(crop: Crop, folder: str, name: str) -> Pair:
+def _multi_focus(crop: Crop, folder: str, name: str) -> _EmbeddedPair:
     """Render a crop with its near and with its far half in focus."""
     generator = _generator(f"{folder}/{name}")
     image = _cut(_photograph(crop.photograph), crop)
@@ -217,10 +219,10 @@ def _multi_focus(crop: Crop, folder: str, name: str) -> Pair:
         f"{_describe(crop)}; {origin}, near and far divided at {split:.2f} of its range, "
         f"blur of {radius:.1f} pixels over the whole range"
     )
-    return Pair(folder, name, {"a": near, "b": far, "target": image}, provenance)
+    return _EmbeddedPair(folder, name, {"a": near, "b": far, "target": image}, provenance)
 
 
-def _multi_exposure(crop: Crop, folder: str, name: str) -> Pair:
+def _multi_exposure(crop: Crop, folder: str, name: str) -> _EmbeddedPair:
     """Expose a crop too little and too much."""
     generator = _generator(f"{folder}/{name}")
     under_stops, over_stops = generator.uniform(-2, -0.5), generator.uniform(1.8, 3.2)
@@ -231,7 +233,7 @@ def _multi_exposure(crop: Crop, folder: str, name: str) -> Pair:
         f"{_describe(crop)}; exposed by {under_stops:+.1f} and {over_stops:+.1f} stops "
         f"after its contrast was raised to the power {contrast:.2f}"
     )
-    return Pair(folder, name, {"a": under, "b": over}, provenance)
+    return _EmbeddedPair(folder, name, {"a": under, "b": over}, provenance)
 
 
 def _generator(name: str) -> np.random.Generator:

@@ -21,7 +21,7 @@ from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, make_folder
 
 ROLES = ("visible", "infrared", "visible_focus_near", "visible_focus_far")
-MANIFEST = "manifest.json"
+_MANIFEST = "manifest.json"
 _SAVE_EVERY = 50
 """Pairs after which the manifest is brought up to date: an interrupted run makes so many again at most."""
 
@@ -29,7 +29,7 @@ Manifest = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Window:
+class Patch:
     """A square of a scene, or all of it where no size is given."""
 
     top: int = 0
@@ -47,7 +47,7 @@ class RenderedScene:
     """One image, or one patch of it, with both auxiliary sources rendered in colour."""
 
     name: str
-    window: Window
+    window: Patch
     pictures: dict[str, Picture]
     scenes: Scenes
     source_a: Tensor
@@ -130,11 +130,11 @@ def make_focus(
     return len(waiting), len(dataset) - len(waiting)
 
 
-def _windows(height: int, width: int, patch: int | None) -> list[Window]:
+def _windows(height: int, width: int, patch: int | None) -> list[Patch]:
     if patch is None:
-        return [Window()]
+        return [Patch()]
     tops, lefts = (range(side % patch // 2, side - patch + 1, patch) for side in (height, width))
-    return [Window(top, left, patch) for top in tops for left in lefts]
+    return [Patch(top, left, patch) for top in tops for left in lefts]
 
 
 def _flat(name: str) -> str:
@@ -195,7 +195,7 @@ def _is_there(entries: list[Manifest], folder: Path, split: str) -> bool:
 
 def _read_manifest(folder: Path, settings: Manifest) -> dict[str, list[Manifest]]:
     """Return what is finished, and make sure that the folder is ours and was made with the same settings."""
-    path = make_folder(folder) / MANIFEST
+    path = make_folder(folder) / _MANIFEST
     if not path.is_file():
         if foreign := next((entry for entry in sorted(folder.iterdir()) if not entry.name.startswith(".")), None):
             raise FusionLabError(
@@ -220,5 +220,5 @@ def _read_manifest(folder: Path, settings: Manifest) -> dict[str, list[Manifest]
 
 def _write_manifest(folder: Path, settings: Manifest, pairs: dict[str, list[Manifest]]) -> None:
     ordered = {name: pairs[name] for name in sorted(pairs)}
-    with atomic_path(folder / MANIFEST) as path:
+    with atomic_path(folder / _MANIFEST) as path:
         path.write_text(json.dumps({"settings": settings, "pairs": ordered}, indent=1) + "\n", encoding="utf-8")

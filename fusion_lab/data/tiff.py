@@ -72,7 +72,7 @@ def read_tiff(data: bytes, name: str, frame: int = 0) -> StoredImage:
             page.photometric == PHOTOMETRIC.MINISWHITE,
             _value(page, _ORIENTATION),
             profile,
-            nodata_of(page),
+            _nodata_of(page),
             geotags_of(page),
             resolution_of(page),
             frames,
@@ -116,7 +116,7 @@ def resolution_of(page: TiffPage) -> tuple[float, float] | None:
     return across, down
 
 
-def nodata_of(page: TiffPage) -> float | None:
+def _nodata_of(page: TiffPage) -> float | None:
     """Return the value that means nothing, if there is one."""
     try:
         return float(str(_value(page, NODATA)).strip("\0 "))

@@ -12,7 +12,7 @@ from fusion_lab.data.video import EXACT, UPRIGHT, Video, pyav
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 
-WRITABLE_VIDEOS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "ffv1"}
+_WRITABLE_VIDEOS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "ffv1"}
 """What videos are written as: H.264 for looking at, FFV1 without loss."""
 SEGMENT_SUFFIX = ".nut"
 """The container that keeps times in any unit."""
@@ -27,7 +27,7 @@ def check_video_suffix(path: Path) -> None:
     Raises:
         FusionLabError: The name ends otherwise.
     """
-    if path.suffix.lower() not in WRITABLE_VIDEOS:
+    if path.suffix.lower() not in _WRITABLE_VIDEOS:
         raise FusionLabError(f"The output {path} should end in .mp4, .m4v, .mov (H.264) or .mkv (FFV1, without loss).")
 
 
@@ -42,7 +42,7 @@ def write_segment(path: Path, pictures: Iterable[tuple[int, Picture]], like: Vid
         is_deep: Whether 16 bits are kept where the format can.
     """
     av = pyav()
-    codec = WRITABLE_VIDEOS[suffix]
+    codec = _WRITABLE_VIDEOS[suffix]
     with atomic_path(path) as temporary, av.open(str(temporary), "w", format="nut") as container:
         stream: Any = None
         for number, picture in pictures:

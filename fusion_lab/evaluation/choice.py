@@ -1,9 +1,11 @@
-"""The metrics that a user names: a protocol, labels, class paths."""
+"""What a user names: the metrics, by a protocol, labels or class paths; and the methods."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import import_module
 from inspect import isabstract
+from pathlib import Path
 
 from fusion_lab import metrics
 from fusion_lab.errors import FusionLabError
@@ -58,3 +60,23 @@ def _metric(name: str) -> FusionMetric:
         known = ", ".join(sorted(cls.label for cls in labels.values()))
         raise FusionLabError(f"There is no metric '{name}': choose of {known}, or name a class.")
     return labels[name.lower()]()
+
+
+def named_folders(methods: Sequence[str]) -> dict[str, Path]:
+    """Read ``METHOD=DIR`` arguments.
+
+    Raises:
+        FusionLabError: One has another form, or two have one name.
+    """
+    named: dict[str, Path] = {}
+    for method in methods:
+        name, _, folder = method.partition("=")
+        # The table itself is called so.
+        if not (folder and re.fullmatch(r"[^/\\=]+", name)) or name.lower() == "table":
+            raise FusionLabError(
+                f"The method '{method}' should be NAME=DIR, with a name that can be one of a file, other than 'table'."
+            )
+        if name in named:
+            raise FusionLabError(f"Two methods are called '{name}': give each a name of its own.")
+        named[name] = Path(folder)
+    return named

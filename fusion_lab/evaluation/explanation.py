@@ -14,9 +14,56 @@ from fusion_lab.data.pairs import Pair, PairDataset
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.features import feature_maps
 from fusion_lab.inference.fuser import Fuser, sources_of
-from fusion_lab.inference.operation_weights import operation_weights
+from fusion_lab.inference.operation_weights import OperationWeightsReader, operation_weights
+from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.reporting.plots import TaskWeights
+from fusion_lab.reporting.pictures import picture_grid
+from fusion_lab.reporting.plots import (
+    TaskWeights,
+    check_figure_suffix,
+    operation_bars,
+    write_figure,
+    write_operation_weights,
+)
+
+
+def draw_operation_weights(
+    chart: Path,
+    pairs: Sequence[tuple[str, str, str]],
+    weights: Path | str,
+    device: str = "cpu",
+    memory_limit: float = 6.0,
+    progress: bool = False,
+) -> tuple[list[str], list[TaskWeights]]:
+    """Draw the weights that OAF gives its operations for each task, and write them as CSV beside.
+
+    Args:
+        chart: The picture, ``.png``, ``.svg`` or ``.pdf``.
+        pairs: Tasks and the folders, or patterns with ``{name}``, of their sources.
+        weights: The network, as of `load_network`.
+        device: Where it runs.
+        memory_limit: The memory that it may take, in GiB.
+        progress: Show a bar on stderr.
+
+    Returns:
+        The labels of the operations, and what is drawn.
+    """
+    check_figure_suffix(chart)
+    network = load_network(weights, device)
+    operations = OperationWeightsReader(network).operations
+    datasets = [(task, PairDataset(".", a, b)) for task, a, b in pairs]
+    rows = mean_operation_weights(network, datasets, memory_limit, progress)
+    write_figure(operation_bars("OAF weights", operations, rows), chart)
+    write_operation_weights(chart.with_suffix(".csv"), operations, rows)
+    return operations, rows
+
+
+def draw_features(
+    picture: Path, a: Path, b: Path, weights: Path | str = "gifnet", device: str = "cpu", memory_limit: float = 6.0
+) -> None:
+    """Draw what GIFNet's encoder and branches see in a pair of image files, as `feature_pictures` returns it."""
+    check_figure_suffix(picture)
+    write_figure(picture_grid([feature_pictures(load_network(weights, device), a, b, memory_limit)]), picture)
 
 
 def mean_operation_weights(

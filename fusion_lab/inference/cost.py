@@ -2,7 +2,7 @@
 
 import resource
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import nullcontext
 from copy import deepcopy
@@ -17,12 +17,29 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import SMALLEST_SIDE
+from fusion_lab.inference.weights import find_network
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.strips import in_strips
 from fusion_lab.types import Cost
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _KIBIBYTE = 2**10
+
+
+def named_networks(given: Sequence[str], device: str | torch.device = "cpu") -> dict[str, FusionNetwork]:
+    """Load networks, each named by ``NAME=NETWORK``, or by its file or class where no name is given.
+
+    Raises:
+        FusionLabError: Two have one name, or one cannot be loaded, as of `find_network`.
+    """
+    networks: dict[str, FusionNetwork] = {}
+    for one in given:
+        name, sign, weights = one.rpartition("=")
+        name = name if sign else Path(weights).stem if Path(weights).exists() else weights.rpartition(".")[2]
+        if name in networks:
+            raise FusionLabError(f"Two networks are called '{name}': give them names, such as {name}1={weights}.")
+        networks[name] = find_network(weights, device)
+    return networks
 
 
 def costs(
@@ -53,8 +70,8 @@ def costs(
     """
     if min(height, width) < SMALLEST_SIDE:
         raise FusionLabError(f"Images of {width}x{height} pixels are too small: both sides need {SMALLEST_SIDE}.")
-    if dtype not in DTYPES:
-        raise FusionLabError(f"`dtype` should be one of {', '.join(DTYPES)}. Found `dtype = {dtype}`.")
+    if dtype not in _DTYPES:
+        raise FusionLabError(f"`dtype` should be one of {', '.join(_DTYPES)}. Found `dtype = {dtype}`.")
     if rounds < 1:
         raise FusionLabError(f"`rounds` should be 1 or more. Found `rounds = {rounds}`.")
     place = torch.device(device)
@@ -139,7 +156,7 @@ def _sources(height: int, width: int, device: torch.device) -> tuple[torch.Tenso
 def _time(network: FusionNetwork, sources: tuple[torch.Tensor, torch.Tensor], dtype: str) -> float:
     """Return the seconds of a pass."""
     device = sources[0].device
-    mixed = nullcontext() if dtype == "float32" else torch.autocast(device.type, DTYPES[dtype])
+    mixed = nullcontext() if dtype == "float32" else torch.autocast(device.type, _DTYPES[dtype])
     with mixed, in_strips():
         _wait_for(device)
         begin = perf_counter()

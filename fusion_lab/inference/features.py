@@ -14,7 +14,7 @@ PARTS = ("encoder", *get_args(Task))
 """The parts whose features are looked at, as `GIFNet` names them."""
 
 
-class GIFNetFeatures(FusionNetwork):
+class _GIFNetFeatures(FusionNetwork):
     """Returns a map of the features of each of `PARTS` instead of the fused image.
 
     Args:
@@ -60,5 +60,5 @@ def feature_maps(
             f"The network ({type(network).__name__}) has no shared encoder and no branches whose features could be "
             "shown: take a GIFNet."
         )
-    maps = fuse_luminance(GIFNetFeatures(network), source_a, source_b, memory_limit)
+    maps = fuse_luminance(_GIFNetFeatures(network), source_a, source_b, memory_limit)
     return dict(zip(PARTS, maps[0], strict=True))

@@ -73,7 +73,7 @@ class Fuser:
                 fails.
         """
         fused = fuse_many(self.network, sources_of(self.network, *pictures), self.memory_limit, order)
-        return paint_all(pictures, fused[0, 0], colour_rule(self.network), self.colours)
+        return _paint_all(pictures, fused[0, 0], colour_rule(self.network), self.colours)
 
     def fuse_bands(self, a: Raster, b: Raster) -> Raster:
         """Fuse each band of a raster with a panchromatic image, or with the same band: see `bands.fuse_bands`."""
@@ -89,11 +89,11 @@ def sources_of(network: FusionNetwork, *pictures: Picture) -> list[Tensor]:
 
 
 def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
-    """Put the colours of two pictures around their fused luminance: see `paint_all`."""
-    return paint_all([a, b], fused, rule, colours)
+    """Put the colours of two pictures around their fused luminance: see `_paint_all`."""
+    return _paint_all([a, b], fused, rule, colours)
 
 
-def paint_all(sources: Sequence[Picture], fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
+def _paint_all(sources: Sequence[Picture], fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
     """Put the colours of pictures around their fused luminance.
 
     Args:

@@ -40,6 +40,15 @@ class FusedFiles:
     failed: dict[Path, str] = field(default_factory=dict)
     alignments: dict[Path, Alignment] = field(default_factory=dict)
 
+    def told(self, verb: str, noun: str, output: Path) -> str:
+        """Say in a sentence how many there are, such as "Fused 3 pairs into OUT; 2 done before."."""
+        if self.kept and not self.written:
+            return f"All {len(self.kept)} {noun}s in {output} were done before: --overwrite makes them anew."
+        number = len(self.written)
+        place = self.written[0] if number == 1 and not (self.kept or self.failed) else output
+        before = f"; {len(self.kept)} done before" if self.kept else ""
+        return f"{verb} {number} {noun}{'' if number == 1 else 's'} into {place}{before}."
+
 
 @dataclass(frozen=True)
 class _Job:

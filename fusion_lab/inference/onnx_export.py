@@ -18,7 +18,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.padding import pad_to_next_multiple
 
 SOURCES, FUSED = ("source_a", "source_b"), "fused"
-LARGEST_DIFFERENCE = 1e-4
+_LARGEST_DIFFERENCE = 1e-4
 """How far the file may be from PyTorch on images of random levels."""
 _EXAMPLE = (75, 91)
 _CHECKED = ((64, 80), (45, 83), (96, 120))
@@ -71,7 +71,7 @@ def export_onnx(network: FusionNetwork, path: Path | str) -> float:
         except Exception as error:
             reason = " ".join(str(error).split())[:200]
             raise FusionLabError(f"{name} cannot be exported to ONNX for images of any size: {reason}") from None
-        if difference > LARGEST_DIFFERENCE:
+        if difference > _LARGEST_DIFFERENCE:
             raise FusionLabError(f"The ONNX file of {name} would differ from PyTorch by {difference:.2g}.")
     return difference
 

@@ -39,6 +39,8 @@ class StoredNetwork:
         tensors: Its tensors by the names of our networks.
         origins: For each of our names, the key in the file that the tensor is from.
         dropped: Keys of the file that no network needs.
+        steps: How many steps the training has done that wrote the file; 0 where it does not tell.
+        epochs: How many whole epochs, alike.
     """
 
     kind: str
@@ -46,6 +48,8 @@ class StoredNetwork:
     tensors: dict[str, Tensor]
     origins: dict[str, str]
     dropped: list[str] = field(default_factory=list)
+    steps: int = 0
+    epochs: int = 0
 
 
 def read_network(path: Path) -> StoredNetwork:
@@ -123,7 +127,16 @@ def _lightning(path: Path, content: dict[str, Any]) -> StoredNetwork:
     origins = {key.removeprefix(_LIGHTNING_PREFIX): key for key in used}
     tensors = {name: state[key] for name, key in origins.items()}
     dropped = [key for key in keys if key not in used]
-    return StoredNetwork("Lightning checkpoint of fusion_lab", description, tensors, origins, dropped)
+    steps = _number(content, "global_step")
+    epochs = _number(content, "loops", "fit_loop", "epoch_progress", "current", "processed")
+    return StoredNetwork("Lightning checkpoint of fusion_lab", description, tensors, origins, dropped, steps, epochs)
+
+
+def _number(content: Any, *keys: str) -> int:
+    """Return a whole number inside nested dictionaries, 0 where there is none."""
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, int) else 0
 
 
 def _official(path: Path, content: dict[str, Any]) -> StoredNetwork | None:

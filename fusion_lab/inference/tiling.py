@@ -16,7 +16,7 @@ from fusion_lab.networks.layers.pooling import SharedMeans, UnknownMeanError
 from fusion_lab.networks.layers.strips import in_strips
 
 Order = Literal["fold", "tree"]
-ORDERS: tuple[Order, ...] = ("fold", "tree")
+_ORDERS: tuple[Order, ...] = ("fold", "tree")
 SMALLEST_SIDE = 8
 """The smallest side of an image that can be fused, in pixels."""
 _GRID = 8
@@ -72,8 +72,8 @@ def fuse_many(
     """
     if len(sources) < 2:
         raise FusionLabError(f"Fusing takes two sources or more. Found {len(sources)}.")
-    if order not in ORDERS:
-        raise FusionLabError(f"`order` should be one of {', '.join(ORDERS)}. Found `order = {order}`.")
+    if order not in _ORDERS:
+        raise FusionLabError(f"`order` should be one of {', '.join(_ORDERS)}. Found `order = {order}`.")
     if isinstance(network, ManySourceNetwork):
         return _fuse_once(network, sources, memory_limit)
     waiting = list(sources)

@@ -44,6 +44,17 @@ class ConversionReport:
     unexpected: list[str]
     missing: list[str]
 
+    def __str__(self) -> str:
+        told = [f"{self.kind}."]
+        for what, keys in (
+            ("used", self.used),
+            ("dropped, of no use to the network", self.dropped),
+            ("unexpected, left out", self.unexpected),
+            ("missing", self.missing),
+        ):
+            told += [f"{len(keys)} keys {what}{':' if keys else ''}", *(f"  {key}" for key in keys)]
+        return "\n".join(told)
+
 
 def load_network(path: Path | str | None = None, device: str | torch.device = "cpu") -> FusionNetwork:
     """Load a network for use: in evaluation mode, without gradients.

@@ -7,7 +7,7 @@ from torch import Tensor
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
 
 
-def pearson(first: Tensor, second: Tensor) -> Tensor:
+def _pearson(first: Tensor, second: Tensor) -> Tensor:
     """Pearson's r over all pixels: two ``(B, H, W)`` to ``(B,)`` in [-1, 1], 0 where an image is constant."""
     first = first - first.mean((1, 2), keepdim=True)
     second = second - second.mean((1, 2), keepdim=True)
@@ -31,7 +31,7 @@ def correlation_coefficient(fused: Tensor, source_a: Tensor, source_b: Tensor) -
         FusionLabError: Images that `grey_levels` refuses.
     """
     level_f, level_a, level_b = grey_levels(fused, source_a, source_b)
-    return (pearson(level_a, level_f) + pearson(level_b, level_f)) / 2
+    return (_pearson(level_a, level_f) + _pearson(level_b, level_f)) / 2
 
 
 @each_channel
@@ -54,7 +54,7 @@ def sum_correlation_differences(fused: Tensor, source_a: Tensor, source_b: Tenso
     left_by_a, left_by_b = level_f - level_b, level_f - level_a
     if saturate:
         left_by_a, left_by_b = left_by_a.clamp(min=0), left_by_b.clamp(min=0)
-    return pearson(left_by_a, level_a) + pearson(left_by_b, level_b)
+    return _pearson(left_by_a, level_a) + _pearson(left_by_b, level_b)
 
 
 class CorrelationCoefficient(FusionMetric):

@@ -8,7 +8,7 @@ from torch import Tensor
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
 from fusion_lab.metrics.histogram import distribution, joint_distribution, stretch
 
-TSALLIS_ORDER = 1.85
+_TSALLIS_ORDER = 1.85
 """The order q of Tsallis' entropy in MEFB."""
 
 
@@ -60,8 +60,8 @@ def tsallis_entropy(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor
     joint = joint_distribution(torch.cat([level_a, level_b]), torch.cat([level_f, level_f]))
     of_source, of_fused = joint.sum(2), joint.sum(1)
     marginals = of_fused[:, :, None] * of_source[:, None, :]
-    terms = ratio(joint**TSALLIS_ORDER, marginals ** (TSALLIS_ORDER - 1))
-    from_a, from_b = ((1 - terms.sum((1, 2))) / (1 - TSALLIS_ORDER)).chunk(2)
+    terms = ratio(joint**_TSALLIS_ORDER, marginals ** (_TSALLIS_ORDER - 1))
+    from_a, from_b = ((1 - terms.sum((1, 2))) / (1 - _TSALLIS_ORDER)).chunk(2)
     return from_a + from_b
 
 

@@ -18,8 +18,8 @@ from fusion_lab.metrics.features import FEATURES, edges
 Feature = Literal["edge", "gradient", "dct", "pixel"]
 
 SIDE = 3
-PLACES = SIDE * SIDE
-CODES = 2**PLACES
+_PLACES = SIDE * SIDE
+_CODES = 2**_PLACES
 """How many windows of 0 and 1 there are."""
 
 CHUNK = 4096
@@ -57,13 +57,13 @@ def feature_mutual_information(fused: Tensor, source_a: Tensor, source_b: Tensor
 def _of_binary_features(feature_f: Tensor, feature_a: Tensor, feature_b: Tensor) -> Tensor:
     """Return FMI of features of 0 and 1, ``(B,)``, from a count of the pairs of windows: only some thousand differ."""
     code_f, code_a, code_b = (_codes(feature) for feature in (feature_f, feature_a, feature_b))
-    pairs = torch.stack([code_a, code_b], dim=1) * CODES + code_f[:, None]
+    pairs = torch.stack([code_a, code_b], dim=1) * _CODES + code_f[:, None]
     batch = len(pairs)
     image = torch.arange(batch, device=pairs.device).view(batch, 1, 1, 1)
-    counts = torch.bincount((image * CODES**2 + pairs).flatten(), minlength=batch * CODES**2).view(batch, CODES**2)
+    counts = torch.bincount((image * _CODES**2 + pairs).flatten(), minlength=batch * _CODES**2).view(batch, _CODES**2)
     (present,) = counts.sum(0).nonzero(as_tuple=True)
-    bit = torch.arange(PLACES, device=pairs.device)
-    source, fused = (((code[:, None] >> bit) & 1).double() for code in (present // CODES, present % CODES))
+    bit = torch.arange(_PLACES, device=pairs.device)
+    source, fused = (((code[:, None] >> bit) & 1).double() for code in (present // _CODES, present % _CODES))
     total = counts[:, present].double() @ _in_chunks(source, fused)
     return (total / pairs[0].numel()).to(feature_f.dtype)
 
@@ -77,7 +77,7 @@ def _codes(feature: Tensor) -> Tensor:
 
 def _windows(feature: Tensor) -> Tensor:
     """Return all 3 x 3 windows, column by column: ``(B, H, W)`` to ``(B, (H - 2) (W - 2), 9)``."""
-    return feature.unfold(1, SIDE, 1).unfold(2, SIDE, 1).transpose(3, 4).reshape(len(feature), -1, PLACES)
+    return feature.unfold(1, SIDE, 1).unfold(2, SIDE, 1).transpose(3, 4).reshape(len(feature), -1, _PLACES)
 
 
 def _mean_information(source: Tensor, fused: Tensor) -> Tensor:
@@ -114,7 +114,7 @@ def window_information(source: Tensor, fused: Tensor) -> Tensor:
     joint = torch.minimum(q_end[:, :, None], p_end[:, None])
     joint = joint.sub_(torch.maximum(q_start[:, :, None], p_start[:, None])).clamp_(min=0)
 
-    place = torch.arange(1, PLACES + 1, dtype=p.dtype, device=p.device)
+    place = torch.arange(1, _PLACES + 1, dtype=p.dtype, device=p.device)
     p_mean, q_mean = p @ place, q @ place
     spread = ((p @ place.square() - p_mean.square()) * (q @ place.square() - q_mean.square())).clamp(min=0).sqrt()
     covariance = ((joint @ place) * place).sum(1) - p_mean * q_mean
@@ -136,7 +136,7 @@ def _distribution(window: Tensor) -> tuple[Tensor, Tensor]:
 
 def _correlation(p: Tensor, q: Tensor) -> Tensor:
     """Return Pearson's r of the probabilities of each pair, ``(N,)``; 0 where one of them is uniform."""
-    p, q = p - 1 / PLACES, q - 1 / PLACES
+    p, q = p - 1 / _PLACES, q - 1 / _PLACES
     return ratio((p * q).sum(1), (p.square().sum(1) * q.square().sum(1)).sqrt())
 
 

@@ -10,10 +10,10 @@ from torch.nn import functional as F
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
 from fusion_lab.metrics.gradients import sobel
 
-THRESHOLD = 2.0
+_THRESHOLD = 2.0
 """Edges weaker than this, in grey levels a pixel, hardly count."""
 
-WEAK_WEIGHT = 0.001
+_WEAK_WEIGHT = 0.001
 
 
 def _edges(level: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,7 +58,7 @@ def fusion_artifacts(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tenso
         kept_orientation = ((orientation - orientation_f).abs() - math.pi / 2).abs() / (math.pi / 2)
         quality_strength = 0.9999 * torch.sigmoid(19 * (kept_strength - 0.5))
         quality_orientation = 0.9995 * torch.sigmoid(22 * (kept_orientation - 0.5))
-        weight = torch.where(strength >= THRESHOLD, strength * strength.sqrt(), WEAK_WEIGHT)
+        weight = torch.where(strength >= _THRESHOLD, strength * strength.sqrt(), _WEAK_WEIGHT)
         lost += (1 - (quality_strength * quality_orientation).sqrt()) * weight
         present += weight
         added &= strength_f > strength

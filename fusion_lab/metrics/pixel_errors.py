@@ -9,7 +9,7 @@ from fusion_lab.metrics.base import FusionMetric, check_choice, each_channel, gr
 
 PeakSignalNoiseRatioVariant = Literal["mean_mse", "tang", "vifb"]
 
-PEAK = 255
+_PEAK = 255
 
 
 @each_channel
@@ -75,8 +75,8 @@ def peak_signal_noise_ratio(
     """
     check_choice("variant", variant, PeakSignalNoiseRatioVariant)
     if variant == "vifb":
-        return 10 * torch.log10(PEAK**2 / vifb_root_mean_squared_error(fused, source_a, source_b))
-    peak = PEAK**2 if variant == "tang" else PEAK
+        return 10 * torch.log10(_PEAK**2 / vifb_root_mean_squared_error(fused, source_a, source_b))
+    peak = _PEAK**2 if variant == "tang" else _PEAK
     return 10 * torch.log10(peak**2 / mean_squared_error(fused, source_a, source_b))
 
 

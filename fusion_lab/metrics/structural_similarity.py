@@ -15,7 +15,7 @@ Reduction = Literal["mean", "sum"]
 Window = Literal["gaussian", "uniform"]
 SimilarityBorder = Literal["replicate", "valid"]
 
-SIDES: dict[str, int] = {"gaussian": 11, "uniform": 7}
+_SIDES: dict[str, int] = {"gaussian": 11, "uniform": 7}
 """Side of the windows in pixels."""
 
 
@@ -72,7 +72,7 @@ def fusion_ssim(
         FusionLabError: Images that `grey_levels` refuses, or an unknown option.
     """
     _check_options(reduction, border, window, data_range)
-    side = SIDES[window]
+    side = _SIDES[window]
     levels = grey_levels(fused, source_a, source_b, minimum_side=side if border == "valid" else 1)
     planes = torch.stack(levels, dim=1)
     unbiased = 1.0

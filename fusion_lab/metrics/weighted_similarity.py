@@ -11,12 +11,12 @@ from fusion_lab.metrics.gaussian_filter import gaussian_filter
 from fusion_lab.metrics.local_moments import LocalMoments, local_moments
 from fusion_lab.metrics.structural_similarity import similarity
 
-STABILISERS = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
+_STABILISERS = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
 
-FAINT = 2e-16
+_FAINT = 2e-16
 """Yang's stabilisers: nothing but a guard against 0/0."""
 
-FLAT = 1e-8
+_FLAT = 1e-8
 """Variance in grey levels squared below which a window is flat. The least one that integers can have under these
 windows is 1e-3; the rounding errors of float64 stay below 1e-9."""
 
@@ -30,7 +30,7 @@ def _similarities(moments: LocalMoments, stabilisers: tuple[float, float]) -> Te
 def _exact_moments(planes: Tensor, pairs: list[tuple[int, int]], taps: int) -> LocalMoments:
     """Take moments in Gaussian windows; what is 0 but for rounding becomes 0."""
     mean, variance, covariance = local_moments(planes, pairs, lambda images: gaussian_filter(images, taps, 1.5))
-    return LocalMoments(mean, variance.where(variance >= FLAT, 0), covariance.where(covariance.abs() >= FLAT, 0))
+    return LocalMoments(mean, variance.where(variance >= _FLAT, 0), covariance.where(covariance.abs() >= _FLAT, 0))
 
 
 def _share(of_a: Tensor, of_b: Tensor) -> Tensor:
@@ -68,7 +68,7 @@ def piella_edge_similarity(fused: Tensor, source_a: Tensor, source_b: Tensor) ->
     levels = grey_levels(fused, source_a, source_b, minimum_side=11)
     edges = torch.stack([_prewitt(level) for level in levels], dim=1)
     moments = local_moments(edges, [(0, 1), (0, 2)], lambda images: gaussian_filter(images, 11, 1.5))
-    with_a, with_b = _similarities(moments, STABILISERS).unbind(1)
+    with_a, with_b = _similarities(moments, _STABILISERS).unbind(1)
     variance_a, variance_b = moments.variance[:, 1:].unbind(1)
     share = _share(variance_a, variance_b)
     salience = torch.maximum(variance_a, variance_b)
@@ -102,8 +102,8 @@ def yang_similarity(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tensor
     planes = torch.stack(levels, dim=1).double()
     moments = _exact_moments(planes, [(0, 1), (0, 2), (1, 2)], taps=7)
     mean, variance, covariance = moments
-    with_a, with_b = _similarities(moments, (FAINT, FAINT)).unbind(1)
-    alike = similarity((mean[:, 1], mean[:, 2]), (variance[:, 1], variance[:, 2]), covariance[:, 2], (FAINT, FAINT))
+    with_a, with_b = _similarities(moments, (_FAINT, _FAINT)).unbind(1)
+    alike = similarity((mean[:, 1], mean[:, 2]), (variance[:, 1], variance[:, 2]), covariance[:, 2], (_FAINT, _FAINT))
     share = _share(variance[:, 1], variance[:, 2])
     quality = torch.where(alike >= 0.75, share * with_a + (1 - share) * with_b, torch.maximum(with_a, with_b))
     return quality.mean((1, 2)).to(levels[0].dtype)
@@ -136,10 +136,10 @@ def cvejic_similarity(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Tens
     levels = grey_levels(fused, source_a, source_b, minimum_side=7)
     planes = torch.stack(levels, dim=1).double()
     moments = _exact_moments(planes, [(0, 1), (0, 2)], taps=7)
-    with_a, with_b = _similarities(moments, (FAINT, FAINT)).unbind(1)
+    with_a, with_b = _similarities(moments, (_FAINT, _FAINT)).unbind(1)
     covariance_a, covariance_b = moments.covariance.unbind(1)
     total = covariance_a + covariance_b
-    defined = total.abs() >= FLAT
+    defined = total.abs() >= _FLAT
     share = covariance_a / total
     inside = (share >= 0) & (share <= 1)
     quality = torch.where(inside, share * with_a + (1 - share) * with_b, (share > 1).to(share.dtype))

@@ -15,7 +15,7 @@ from fusion_lab.networks.gifnet import Task
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
 
-BRANCHES: dict[str, Task] = {
+_BRANCHES: dict[str, Task] = {
     "ivf": "multi_modal",
     "mif": "multi_modal",
     "nir": "multi_modal",
@@ -26,7 +26,7 @@ BRANCHES: dict[str, Task] = {
 """The branch that works for each task."""
 
 
-def gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
+def _gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
     """Return the private losses of the release; MEF, which it does not train, has that of MFF."""
     return {
         "ivf": {"information": InformationError()},
@@ -35,7 +35,7 @@ def gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
     }
 
 
-def gifnet_public() -> dict[str, LossTerm]:
+def _gifnet_public() -> dict[str, LossTerm]:
     """Return the public loss of the release."""
     return {"structure": MultiScaleStructure(), "error": SquaredError()}
 
@@ -82,7 +82,7 @@ class GIFNetModule(FusionModule):
     ) -> None:
         super().__init__(
             network or GIFNet(),
-            objectives or gifnet_objectives(),
+            objectives or _gifnet_objectives(),
             weighting,
             optimizer or torch.optim.Adam,  # Whose own step is 1e-3.
             scheduler,
@@ -90,7 +90,7 @@ class GIFNetModule(FusionModule):
             memory_limit,
             skip_bad_losses,
         )
-        self.public = Objective(gifnet_public() if public is None else public)
+        self.public = Objective(_gifnet_public() if public is None else public)
 
     def on_fit_start(self) -> None:
         """Prepare the public loss too."""
@@ -126,7 +126,7 @@ class GIFNetModule(FusionModule):
         if not mains:
             raise FusionLabError(
                 f"No task of the batch ({', '.join(batch)}) belongs to the phase `{self.phase}`: name the phases of "
-                f"AlternatingFreeze after branches ({', '.join(sorted(set(BRANCHES.values())))}) that have data."
+                f"AlternatingFreeze after branches ({', '.join(sorted(set(_BRANCHES.values())))}) that have data."
             )
         helping = {task: self._help(task, batch) for task in mains}
         needed = {*mains, *helping.values()}
@@ -162,6 +162,6 @@ class GIFNetModule(FusionModule):
 
 
 def _branch(task: str) -> Task:
-    if task not in BRANCHES:
-        raise FusionLabError(f"GIFNet has no branch for the task '{task}': name it one of {', '.join(BRANCHES)}.")
-    return BRANCHES[task]
+    if task not in _BRANCHES:
+        raise FusionLabError(f"GIFNet has no branch for the task '{task}': name it one of {', '.join(_BRANCHES)}.")
+    return _BRANCHES[task]

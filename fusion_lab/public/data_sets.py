@@ -71,6 +71,29 @@ class PublicDataSet:
         return sum(numbers) if numbers and len(numbers) == len(self.parts) else None
 
     @property
+    def summary(self) -> dict[str, str | int | None]:
+        """What a table tells of it, by the titles of its columns."""
+        how = self.command or "by hand"
+        if self.repository is not None:
+            how = "fetched" if self.repository.commit else "fetched, newest"
+        return {
+            "name": self.name,
+            "tasks": ", ".join(self.tasks),
+            "pairs": self.pairs,
+            "MB": self.megabytes,
+            "terms": self.terms,
+            "how it is got": how,
+            "configs/data/": "\n".join(self.configs),
+        }
+
+    def how_to_get(self, root: Path) -> str:
+        """Say where and how to get a set that is not fetched from a repository, to be below ``root``."""
+        if self.command:
+            return f"`{self.command}`, in a clone, fetches {self.title} by itself, from {self.home}."
+        place = f"{self.title} has to be got by hand.\n  From:  {self.home}\n  Terms: {self.terms}"
+        return f"{place}\n  To do: {self.by_hand.format(root=root)}."
+
+    @property
     def folders(self) -> tuple[str, ...]:
         """The folders below ``exp.data_root`` that are this set's alone."""
         return tuple(dict.fromkeys(part.folder.split("/")[0] for part in self.parts))

@@ -36,7 +36,7 @@ class Fetched:
     compared: bool
 
 
-def manifest_of(data_set: PublicDataSet, root: Path) -> Path:
+def _manifest_of(data_set: PublicDataSet, root: Path) -> Path:
     """Return the manifest that is beside a data set once it is fetched."""
     return root / f"{data_set.name}.sha256"
 
@@ -76,7 +76,7 @@ def fetch_data_set(data_set: PublicDataSet, root: Path, progress: bool = False) 
             # It would be taken for a good one the next time.
             archive.unlink(missing_ok=True)
             raise
-        manifest = manifest_of(data_set, root)
+        manifest = _manifest_of(data_set, root)
         compared = manifest.is_file()
         if compared:
             _check_recorded(data_set, manifest, sums)

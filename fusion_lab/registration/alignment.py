@@ -19,9 +19,9 @@ _LARGEST = 1280
 _COARSEST = 0.25
 _TRIED, _REFINED = 30, 6
 
-LEAST_SIMILARITY = 0.24
-MOST_DISAGREEMENT = 1.5
-MOST_SPREAD = 5.0
+_LEAST_SIMILARITY = 0.24
+_MOST_DISAGREEMENT = 1.5
+_MOST_SPREAD = 5.0
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class Alignment:
     def doubts(self) -> list[str]:
         """What speaks against it, each a few words; nothing where it can be trusted."""
         found = []
-        if self.similarity < LEAST_SIMILARITY:
-            found.append(f"the edges agree too little ({self.similarity:.2f}, needed {LEAST_SIMILARITY})")
-        if self.disagreement > MOST_DISAGREEMENT:
+        if self.similarity < _LEAST_SIMILARITY:
+            found.append(f"the edges agree too little ({self.similarity:.2f}, needed {_LEAST_SIMILARITY})")
+        if self.disagreement > _MOST_DISAGREEMENT:
             found.append(f"forth and back differ by {self.disagreement:.1f} pixels")
-        if self.spread > MOST_SPREAD:
+        if self.spread > _MOST_SPREAD:
             found.append(f"parts of the image tell warps {self.spread:.1f} pixels apart")
         return found
 

@@ -81,11 +81,11 @@ def align_files(
         make_folder(target.parent)
         write_picture(moved, target)
         done.written.append(target)
-    write_alignments(out / FOUND, done.found)
+    _write_alignments(out / FOUND, done.found)
     return done
 
 
-def write_alignments(path: Path, found: dict[str, Alignment]) -> None:
+def _write_alignments(path: Path, found: dict[str, Alignment]) -> None:
     """Write one row for each pair: whether it is trusted, why, and the matrix row by row."""
     with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)

@@ -1,1 +1,5 @@
 """Showing results: tables of scores and the HTML page."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,7 +19,7 @@ from fusion_lab.reporting.tables import LATEX, decimals_of
 Rows = Mapping[str, Mapping[str, float]]
 """The scores of each image by the label of the metric, by the name of the image."""
 
-SIGNIFICANT = 0.05
+_SIGNIFICANT = 0.05
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class MethodTable:
 
     def differs(self, row: int, column: int) -> bool:
         """Tell whether a method differs from the chosen one with p below 0.05."""
-        return self.against is not None and bool(self.p_values[row, column] < SIGNIFICANT)
+        return self.against is not None and bool(self.p_values[row, column] < _SIGNIFICANT)
 
 
 def method_table(
@@ -226,5 +226,5 @@ def _caption(table: MethodTable) -> str:
     images = table.values.shape[1]
     caption = f"Mean ± standard deviation over {images} image{'s' if images > 1 else ''}; place: mean over the columns."
     if table.against is not None:
-        caption += f" * differs from {table.against} with p < {SIGNIFICANT:g} (Wilcoxon signed-rank test, two-sided)."
+        caption += f" * differs from {table.against} with p < {_SIGNIFICANT:g} (Wilcoxon signed-rank test, two-sided)."
     return caption

@@ -32,7 +32,7 @@ class ScoredPair:
     """By method, the value by `MetricColumn.label`; missing and non-finite values are shown as a dash."""
 
 
-def mean_scores(pairs: Iterable[ScoredPair]) -> Means:
+def _mean_scores(pairs: Iterable[ScoredPair]) -> Means:
     """Average each method's finite scores."""
     collected: dict[str, dict[str, list[float]]] = {}
     for pair in pairs:
@@ -53,14 +53,14 @@ def summary_table(tasks: Mapping[str, Sequence[ScoredPair]], metrics: Sequence[M
     for task, pairs in tasks.items():
         bodies.append(
             f'<tbody><tr class="task"><th scope="rowgroup" colspan="{len(metrics) + 1}">{escape(task)} '
-            f"<small>mean of {count(len(pairs))}</small></th></tr>{_rows(mean_scores(pairs), metrics)}</tbody>"
+            f"<small>mean of {count(len(pairs))}</small></th></tr>{_rows(_mean_scores(pairs), metrics)}</tbody>"
         )
     return _table(metrics, "".join(bodies))
 
 
 def pair_table(pair: ScoredPair, metrics: Sequence[MetricColumn]) -> str:
     """Make the table of one pair; empty if nothing fused it."""
-    rows = _rows(mean_scores([pair]), metrics)
+    rows = _rows(_mean_scores([pair]), metrics)
     return _table(metrics, f"<tbody>{rows}</tbody>") if rows else ""
 
 
@@ -110,7 +110,7 @@ def count(pairs: int) -> str:
 
 def _finite(pair: ScoredPair, metrics: Sequence[MetricColumn]) -> list[list[str | list[float | None]]]:
     """Return each method with its values in the order of the metrics."""
-    means = mean_scores([pair])
+    means = _mean_scores([pair])
     return [[method, [row.get(metric.label) for metric in metrics]] for method, row in means.items()]
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Numbers = npt.NDArray[np.float64]
 
-FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
+_FIGURE_SUFFIXES = (".png", ".svg", ".pdf")
 """The formats of pictures of numbers."""
 
 SOURCES = ("a", "b")
@@ -59,6 +59,14 @@ class TaskWeights:
     pairs: int
     mean: Numbers
     deviation: Numbers
+
+    def lines(self, operations: Sequence[str]) -> list[dict[str, Any]]:
+        """Return the rows of a table, one a source: mean and deviation of each operation, by its label."""
+        rows: list[dict[str, Any]] = []
+        for source, means, deviations in zip(SOURCES, self.mean, self.deviation, strict=True):
+            told = {label: f"{m:.3f} ± {d:.3f}" for label, m, d in zip(operations, means, deviations, strict=True)}
+            rows.append({"task": self.task, "pairs": self.pairs, "source": source, **told})
+        return rows
 
 
 # matplotlib takes half a second to load, and its pyplot keeps figures alive: figures are made without it.
@@ -164,10 +172,10 @@ def check_figure_suffix(path: Path) -> None:
     """Refuse a picture of a format that cannot be written.
 
     Raises:
-        FusionLabError: The suffix is none of `FIGURE_SUFFIXES`.
+        FusionLabError: The suffix is none of `_FIGURE_SUFFIXES`.
     """
-    if path.suffix.lower() not in FIGURE_SUFFIXES:
-        *others, last = FIGURE_SUFFIXES
+    if path.suffix.lower() not in _FIGURE_SUFFIXES:
+        *others, last = _FIGURE_SUFFIXES
         raise FusionLabError(f"The picture {path} should end in {', '.join(others)} or {last}.")
 
 
@@ -175,7 +183,7 @@ def write_figure(figure: "Figure", path: Path) -> None:
     """Write a picture, which is never found half-written.
 
     Raises:
-        FusionLabError: The suffix is none of `FIGURE_SUFFIXES`, or the file cannot be written.
+        FusionLabError: The suffix is none of `_FIGURE_SUFFIXES`, or the file cannot be written.
     """
     check_figure_suffix(path)
     with atomic_path(path) as temporary:

@@ -10,8 +10,7 @@ from typing import Any
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from fusion_lab.callbacks import REQUEUE
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import REQUEUE, FusionLabError
 from fusion_lab.runs.mistakes import explain
 
 _LONGEST_REASON = 300

@@ -11,10 +11,7 @@ from types import FrameType
 import submitit
 from submitit.helpers import DelayedSubmission, TorchDistributedEnvironment
 
-from fusion_lab.errors import FusionLabError
-
-REQUEUE = 75
-"""The exit code by which ``fusion-lab fit`` tells that it has to make room and can go on later."""
+from fusion_lab.errors import REQUEUE, FusionLabError
 
 
 @dataclass

@@ -13,7 +13,7 @@ from fusion_lab.files import atomic_path
 from fusion_lab.runs.result import RESULT
 
 
-def record_run(folder: Path, config: str, argv: list[str]) -> None:
+def _record_run(folder: Path, config: str, argv: list[str]) -> None:
     """Write ``config.yaml``, the whole resolved configuration, and ``environment.json`` to the folder of a run."""
     # A run that goes on has no result yet.
     (folder / RESULT).unlink(missing_ok=True)
@@ -42,7 +42,7 @@ class RecordRun(Callback):
     def write(self, trainer: Trainer) -> None:
         """Write the record, by the first process."""
         if trainer.is_global_zero:
-            record_run(*self._told)
+            _record_run(*self._told)
 
 
 def record_result(folder: Path, steps: int, metrics: Mapping[str, SupportsFloat]) -> None:

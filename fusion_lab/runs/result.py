@@ -79,7 +79,7 @@ class Result:
         from fusion_lab.inference.weights import load_network
         from fusion_lab.runs.resume import find_checkpoint
 
-        return load_network(find_checkpoint("last", self.folder))
+        return load_network(find_checkpoint("last", self.folder)[0])
 
     @property
     def history(self) -> "DataFrame":

@@ -115,9 +115,12 @@ class Run:
         asked = checkpoint or ("last" if begun and resume else None)
         done, found = 0, None
         if asked:
-            found = find_checkpoint(str(asked), folder)
-            check_checkpoint(found, parts.model.network, parts.model.weighting, parts.datamodule)
-            done = check_end(found, folder, trainer.max_steps, trainer.max_epochs)
+            found, stored = find_checkpoint(str(asked), folder)
+            check_checkpoint(found, stored, parts.model.network, parts.model.weighting, parts.datamodule)
+            check_end(found, stored, folder, trainer.max_steps, trainer.max_epochs)
+            done = stored.steps
+            # Lightning reads it again, with what else it holds.
+            del stored
         elif begun or ((folder / RESULT).is_file() and (folder / "checkpoints" / BEST).is_file()):
             raise FusionLabError(
                 f"The folder {folder} already holds a run: resume it with --ckpt_path last, or choose another "
@@ -161,9 +164,10 @@ class Run:
 
     def _evaluate(self, command: Command, checkpoint: Path | str | None) -> dict[str, float]:
         parts = self._made()
-        found = find_checkpoint(str(checkpoint), self.folder) if checkpoint else None
-        if found is not None:
-            check_checkpoint(found, parts.model.network)
+        found = None
+        if checkpoint:
+            found, stored = find_checkpoint(str(checkpoint), self.folder)
+            check_checkpoint(found, stored, parts.model.network)
         elif list(parts.model.network.parameters()):
             raise FusionLabError(f"Name the checkpoint to {command} with --ckpt_path; `last` is the newest of the run.")
         make_folder(self.folder)

@@ -37,9 +37,9 @@ def flip(path):
 
 
 def test_last_is_the_newest_and_best_the_best(run):
-    assert find_checkpoint("last", run).name == "last.ckpt"
-    assert find_checkpoint("best", run).name == "best.ckpt"
-    assert find_checkpoint(str(run / "checkpoints" / "step=1.ckpt"), run).name == "step=1.ckpt"
+    assert find_checkpoint("last", run)[0].name == "last.ckpt"
+    assert find_checkpoint("best", run)[0].name == "best.ckpt"
+    assert find_checkpoint(str(run / "checkpoints" / "step=1.ckpt"), run)[0].name == "step=1.ckpt"
 
 
 def test_damaged_ones_are_named_and_passed_over(run, capsys):
@@ -48,7 +48,7 @@ def test_damaged_ones_are_named_and_passed_over(run, capsys):
     times = cut.stat().st_mtime_ns
     os.truncate(cut, 5000)
     os.utime(cut, ns=(times, times))
-    assert find_checkpoint("last", run).name == "step=1.ckpt"
+    assert find_checkpoint("last", run)[0].name == "step=1.ckpt"
     told = capsys.readouterr().err
     assert "last.ckpt is damaged" in told
     assert "step=2.ckpt" in told

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from fusion_lab.data.synthetic.exposure import decode, encode
 
-SLOPE = 0.25
+_SLOPE = 0.25
 """Neighbours that differ by less depth than this belong to one sloping surface, by more to two objects."""
 
-LEAST_COVERAGE = np.float32(1e-4)
+_LEAST_COVERAGE = np.float32(1e-4)
 """Less is the rounding of a convolution, and no colour can be told from it."""
 
 
@@ -47,7 +47,7 @@ def defocus(
     out_of_focus = np.sign(offset) * np.maximum(np.abs(offset) - depth_of_field / 2, 0)
     layer_of_pixel = np.rint(out_of_focus * num_layers).astype(np.int32)
     # Each layer reaches under the next nearer ones, or the cuts would show as seams on sloping surfaces.
-    overlap = int(SLOPE * num_layers)
+    overlap = int(_SLOPE * num_layers)
 
     # Light and coverage as premultiplied RGBA, for which "over" is linear (Porter & Duff, SIGGRAPH 1984).
     opaque = np.dstack([decode(image), np.ones(depth.shape, np.float32)])
@@ -58,7 +58,7 @@ def defocus(
         disc = disc_kernel(max_radius * abs(int(layer)) / num_layers)
         blurred = cv2.filter2D(sharp, -1, disc, borderType=cv2.BORDER_REPLICATE)
         scene = blurred + _fill_behind(scene, max_radius) * (1 - blurred[..., 3:])
-    return encode(scene[..., :3] / np.maximum(scene[..., 3:], LEAST_COVERAGE))
+    return encode(scene[..., :3] / np.maximum(scene[..., 3:], _LEAST_COVERAGE))
 
 
 def focus_pair(
@@ -126,7 +126,7 @@ def _fill_behind(scene: NDArray[np.float32], reach: float) -> NDArray[np.float32
     """Continue premultiplied RGBA behind the nearer layers, whose blurred rims let it shine through."""
     side = 2 * int(np.ceil(reach)) + 1
     around = cv2.blur(scene, (side, side), borderType=cv2.BORDER_REPLICATE)
-    continued = around / np.maximum(around[..., 3:], LEAST_COVERAGE)
+    continued = around / np.maximum(around[..., 3:], _LEAST_COVERAGE)
     return np.asarray(scene + continued * (1 - scene[..., 3:]), np.float32)
 
 

@@ -7,7 +7,7 @@ The transfer function is that of IEC 61966-2-1; the noise is the signal-dependen
 import numpy as np
 from numpy.typing import NDArray
 
-READ_NOISE = 0.01
+_READ_NOISE = 0.01
 """Light that would cause as much shot noise as reading an empty sensor does; 1 is the sensor's full scale."""
 
 
@@ -91,5 +91,5 @@ def _capture(
 ) -> NDArray[np.float32]:
     """Return what a sensor reads from light, not yet clipped."""
     signal = light * np.float32(2.0**stops)
-    deviation = np.float32(noise) * np.sqrt(signal + np.float32(READ_NOISE))
+    deviation = np.float32(noise) * np.sqrt(signal + np.float32(_READ_NOISE))
     return signal + deviation * generator.standard_normal(light.shape, np.float32)

@@ -1,0 +1,13 @@
+from .choice import choose_protocol as choose_protocol
+from .choice import named_folders as named_folders
+from .explanation import draw_features as draw_features
+from .explanation import draw_operation_weights as draw_operation_weights
+from .explanation import feature_pictures as feature_pictures
+from .explanation import mean_operation_weights as mean_operation_weights
+from .page import write_report as write_report
+from .scores import Scores as Scores
+from .scores import evaluate as evaluate
+from .scoring import Evaluation as Evaluation
+from .scoring import FusedPair as FusedPair
+from .scoring import find_fused as find_fused
+from .scoring import score_pairs as score_pairs

@@ -1,0 +1,11 @@
+from .gathered import Gathered as Gathered
+from .gathered import gather as gather
+from .grid import Grid as Grid
+from .launching import Jobs as Jobs
+from .launching import Processes as Processes
+from .progress import Progress as Progress
+from .study import Plan as Plan
+from .study import Study as Study
+from .sweep import Sweep as Sweep
+from .sweep_file import read_sweep as read_sweep
+from .trial import Trial as Trial
