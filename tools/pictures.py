@@ -3,12 +3,15 @@
 import argparse
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal
 
 import cv2
 import numpy as np
 from skimage.data import astronaut
 
 from fusion_lab.data.embedded import read_street
+from fusion_lab.data.embedded_pairs import EmbeddedPairs
 from fusion_lab.data.picture import Picture, Pixels
 from fusion_lab.inference.fuser import Fuser
 from fusion_lab.inference.weights import load_network
@@ -17,8 +20,26 @@ from fusion_lab.reporting.pictures import picture_grid
 
 Rows = list[dict[str, Pixels]]
 
+_SOURCES: dict[Literal["ivf", "mff", "mef"], tuple[str, str]] = {
+    "ivf": ("visible", "infrared"),
+    "mff": ("far focus", "near focus"),
+    "mef": ("over-exposed", "under-exposed"),
+}
 _STREET = 3
 _FRAMES = 5
+
+
+def fused(weights: list[Path]) -> Rows:
+    """Draw one validation pair of each task, and what the packaged network makes of it."""
+    fuser = Fuser(load_network())
+    rows: Rows = []
+    with TemporaryDirectory() as folder:
+        for task, names in _SOURCES.items():
+            pairs = EmbeddedPairs(task, "val", folder, *("ab" if task == "ivf" else "ba"))
+            pairs.prepare()
+            a, b = pairs.pairs[0].read()
+            rows.append(dict(zip([*names, "fused"], (a.pixels, b.pixels, fuser(a, b).pixels), strict=True)))
+    return rows
 
 
 def stacks(weights: list[Path]) -> Rows:
@@ -62,7 +83,12 @@ def _street() -> tuple[Picture, Picture]:
     return Picture(np.asarray(a)), Picture(np.asarray(b))
 
 
-PICTURES: dict[str, Callable[[list[Path]], Rows]] = {"stacks": stacks, "align": align, "fine_tuning": fine_tuning}
+PICTURES: dict[str, Callable[[list[Path]], Rows]] = {
+    "fused": fused,
+    "stacks": stacks,
+    "align": align,
+    "fine_tuning": fine_tuning,
+}
 
 
 def main() -> None:
