@@ -45,7 +45,7 @@ MAY_IMPORT = {
     "reporting": GROUND | {"metrics"},
     "evaluation": GROUND | {"networks", "metrics", "data", "inference", "reporting"},
     "runs": GROUND | PARTS | {"public", "modules", "callbacks", "inference"},
-    "studies": GROUND | {"public", "reporting", "runs"},
+    "studies": GROUND | {"public", "callbacks", "reporting", "runs"},
     "demo": GROUND | PARTS | {"inference", "reporting", "runs"},
     "app": GROUND | {"data", "networks", "inference"},
     "cli": GROUND | PARTS | APPLICATION,

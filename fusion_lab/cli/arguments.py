@@ -40,7 +40,7 @@ def run_group(group: str, commands: Mapping[str, Callable[[list[str]], int]], ar
     """
     if argv[:1] in (["-h"], ["--help"]):
         print(usage(f"fusion-lab {group}", COMMANDS[group], GROUPS[group]))
-        sys.exit()
+        sys.exit(0)
     if not argv or argv[0] not in commands:
         found = f" Found '{argv[0]}'." if argv else ""
         raise FusionLabError(f"`fusion-lab {group}` needs one of {{{','.join(commands)}}}.{found}")

@@ -113,9 +113,14 @@ def test_documentation_says_that_nothing_is_measured():
 
 
 def test_carried_streets_are_what_is_made_here():
-    """All 28, pixel by pixel: the files of the package hold nothing that could not be made again."""
+    """All 28: the files of the package hold nothing that could not be made again.
+
+    NumPy and OpenCV choose their instructions by the processor: a value between two levels may round to either.
+    """
     seeds = [seed for split in embedded.STREETS.values() for seed in split]
     for seed, (name, visible, infrared) in zip(seeds, streets(), strict=True):
         assert name == embedded.street_name(seed)
         for carried, made in zip(embedded.read_street(seed), (visible, infrared), strict=True):
-            np.testing.assert_array_equal(carried, made)
+            difference = cv2.absdiff(carried, made)
+            assert difference.max() <= 1
+            assert np.count_nonzero(difference) <= 1e-4 * difference.size
