@@ -32,6 +32,8 @@ class FocusSynthesis(Synthesis):
         contrast: The least and the largest share of the clear image's contrast that a source keeps, drawn for each
             source: below 1 the sources are hazy, and the network learns to restore contrast.
         veil: The grey value in [0, 1] that haze draws all others to.
+        veil_of_mean: If given, this share of the clear image's mean is the veil, and `veil` the most that it may be:
+            haze of one grey value would brighten dark scenes, and the network would learn to darken them.
     """
 
     task: ClassVar[str] = "mff"
@@ -45,6 +47,7 @@ class FocusSynthesis(Synthesis):
         occlusion: bool = False,
         contrast: tuple[float, float] = (1.0, 1.0),
         veil: float = 0.5,
+        veil_of_mean: float | None = None,
     ) -> None:
         low, high = radius
         if not 0 < low <= high:
@@ -62,6 +65,7 @@ class FocusSynthesis(Synthesis):
         self.occlusion = occlusion
         self.contrast = (contrast[0], contrast[1])
         self.veil = veil
+        self.veil_of_mean = veil_of_mean
 
     @property
     def companions(self) -> dict[str, str]:
@@ -87,9 +91,14 @@ class FocusSynthesis(Synthesis):
             near, far = linear_rgb_to_rgb(near), linear_rgb_to_rgb(far)
         far, near = far.clamp(0, 1), near.clamp(0, 1)
         if "contrast" in recipe:
-            kept = recipe["contrast"][..., None, None, None]
-            far, near = self.veil + kept[:, 0] * (far - self.veil), self.veil + kept[:, 1] * (near - self.veil)
+            kept, veil = recipe["contrast"][..., None, None, None], self._veil(clear)
+            far, near = veil + kept[:, 0] * (far - veil), veil + kept[:, 1] * (near - veil)
         return far, near
+
+    def _veil(self, clear: Tensor) -> Tensor | float:
+        if self.veil_of_mean is None:
+            return self.veil
+        return (self.veil_of_mean * clear.mean(dim=(1, 2, 3), keepdim=True)).clamp(max=self.veil)
 
     def _blur(self, maps: Tensor, radius: Tensor) -> Tensor:
         return self.blur(maps, radius, self.radius[1])
