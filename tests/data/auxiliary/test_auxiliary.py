@@ -100,7 +100,7 @@ def test_haze_draws_each_source_to_the_veil_by_its_own_share():
 def test_a_veil_of_the_mean_is_darker_in_dark_scenes_alone():
     clear = torch.stack([0.1 * CLEAR[0], 0.5 + 0.5 * CLEAR[1]])
     synthesis = FocusSynthesis(contrast=(0.5, 0.5), veil=0.3, veil_of_mean=0.4)
-    recipe = default_collate([synthesis.draw(np.zeros((*CLEAR.shape[2:], 3), np.float32), {}, np.random.default_rng(0))] * 2)
+    recipe = default_collate(recipes(synthesis)[:2])
     sources = FocusSynthesis().render(clear, {name: recipe[name] for name in ("focus_map", "radius")})
     veil = torch.stack([0.4 * clear[0].mean(), torch.tensor(0.3)])[:, None, None, None]
     for hazy, source in zip(synthesis.render(clear, recipe), sources, strict=True):
