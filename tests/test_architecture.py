@@ -152,7 +152,9 @@ PACKAGES = sorted(
     ".".join(["fusion_lab", *init.relative_to(PACKAGE).parent.parts]) for init in PACKAGE.rglob("__init__.py")
 )
 # Their modules are all that they have: nobody takes a name from the package itself.
-WITHOUT_NAMES = {"fusion_lab.cli", "fusion_lab.data.synthetic", "fusion_lab.networks.layers"}
+WITHOUT_NAMES = {
+    f"fusion_lab.{name}" for name in ("cli", "data.synthetic", "data.video", "metrics.filters", "networks.layers")
+}
 MOST_PUBLIC = 260
 WORD = re.compile(r"[A-Za-z_]\w*")
 

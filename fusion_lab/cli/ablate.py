@@ -85,9 +85,7 @@ def _parser() -> ArgumentParser:
     add("--with", type=Path, nargs="+", default=[], metavar="CONFIG", help="configurations to lay over each of them")
     add("--seeds", type=PositiveInt, default=3, metavar="N", help="runs of each, with the seeds 0..N-1")
     add("-o", "--output", type=Path, required=True, metavar="OUT", help="folder of the runs and the table")
-    runs = (
-        "compare runs that have ended: a folder, wandb:ENTITY/PROJECT/SWEEP, or wandb:ENTITY/PROJECT?group=NAME, ?tag="
-    )
+    runs = "runs that have ended: a folder, wandb:ENTITY/PROJECT/SWEEP, or wandb:ENTITY/PROJECT?group=NAME, ?tag="
     add("--from", metavar="RUNS", help=runs)
     add("--against", metavar="NAME", help="what the others are compared with (the experiment with all switches on)")
     add("--jobs", type=PositiveInt, default=1, metavar="N", help="runs at a time; they share cores and memory")

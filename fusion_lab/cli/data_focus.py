@@ -31,8 +31,7 @@ def make(argv: list[str]) -> int:
             f"The synthesis of {args.synthesis} is {kind}, but `make-focus` needs FocusSynthesis: name another file."
         )
     given = chosen(args, "visible", "infrared", "split", "seed", "patch")
-    place = {"fusion_lab": __version__, "source": str(args.source.resolve())}
-    settings = {**place, **given, "synthesis": description}
+    settings = {"fusion_lab": __version__, "source": str(args.source.resolve()), **given, "synthesis": description}
     pairs = PairDataset(args.source, args.visible, args.infrared)
     made, kept = make_focus(pairs, args.output, synthesis, settings, args.seed, args.split, args.patch)
     print(f"Made {made} pairs in {args.output}{f'; {kept} were there already' if kept else ''}.")
@@ -51,8 +50,7 @@ def sheet(argv: list[str]) -> int:
 
     check_image_suffix(args.output)
     synthesis, _ = load_synthesis(args.synthesis)
-    pairs = PairDataset(args.source, args.visible, args.infrared)
-    rows = scene_rows(pairs, synthesis, 12, args.seed, args.patch)
+    rows = scene_rows(PairDataset(args.source, args.visible, args.infrared), synthesis, 12, args.seed, args.patch)
     write_sheet(args.output, rows)
     print(f"Drew {len(rows)} scenes in {args.output}.")
     return 0

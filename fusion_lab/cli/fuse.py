@@ -8,7 +8,7 @@ from jsonargparse import Namespace
 
 from fusion_lab.cli.arguments import chosen, make_parser, parse, tell_failures
 from fusion_lab.cli.options import add_network_options, add_result_options, add_source_options
-from fusion_lab.data.video import VIDEO_SUFFIXES
+from fusion_lab.data.video.reading import VIDEO_SUFFIXES
 from fusion_lab.errors import FusionLabError
 
 if TYPE_CHECKING:

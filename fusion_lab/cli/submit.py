@@ -68,8 +68,7 @@ def submit_launcher(given: str | None) -> "Jobs | None":
 def _add_cluster_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("--nodes", type=PositiveInt, default=1, metavar="N", help="machines")
-    gpus = "GPUs, and processes, of each node; 0 for the CPU"
-    add("--gpus", type=NonNegativeInt, default=1, metavar="G", help=gpus)
+    add("--gpus", type=NonNegativeInt, default=1, metavar="G", help="GPUs, and processes, of each node; 0 for the CPU")
     add("--processes", type=PositiveInt, default=1, metavar="P", help="processes of each node with --gpus 0")
     kind = "Slurm, or this machine in the background"
     add("--cluster", type=Literal["slurm", "local"], default="slurm", help=kind)

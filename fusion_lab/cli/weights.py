@@ -44,8 +44,7 @@ def _convert(argv: list[str]) -> int:
     args = parse(parser, argv)
     from fusion_lab.inference.weights import convert
 
-    print(f"{args.source} is: {convert(args.source, args.output, args.network, args.half)}")
-    print(f"Written to {args.output}.")
+    print(f"{args.source} is: {convert(args.source, args.output, args.network, args.half)}\nWritten to {args.output}.")
     return 0
 
 

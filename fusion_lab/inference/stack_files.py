@@ -7,9 +7,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
-from fusion_lab.data.frames import read_frames
 from fusion_lab.data.images import IMAGE_SUFFIXES, Picture, check_image_suffix, write_picture
 from fusion_lab.data.pairs import find_images, read_source
+from fusion_lab.data.video.frames import read_frames
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder
 from fusion_lab.inference.fuser import Fuser

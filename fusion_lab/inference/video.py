@@ -18,8 +18,8 @@ from rich.progress import Progress
 from fusion_lab import __version__
 from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.picture import Picture
-from fusion_lab.data.video import Video, look_through
-from fusion_lab.data.video_writing import SEGMENT_SUFFIX, check_video_suffix, join, write_segment
+from fusion_lab.data.video.reading import Video, look_through
+from fusion_lab.data.video.writing import SEGMENT_SUFFIX, check_video_suffix, join, write_segment
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, in_use, remove_leftovers
 from fusion_lab.inference.fused_record import fingerprint

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
-from fusion_lab.metrics.contrast_sensitivity import filter_frequencies, stretch
-from fusion_lab.metrics.separable_filter import separable_filter
+from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies, stretch
+from fusion_lab.metrics.filters.separable_filter import separable_filter
 
 
 def _sensitivity(frequency: Tensor) -> Tensor:

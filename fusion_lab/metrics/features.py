@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fusion_lab.metrics.gradients import sobel
+from fusion_lab.metrics.filters.gradients import sobel
 
 
 def edges(level: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
-from fusion_lab.metrics.gradients import sobel
+from fusion_lab.metrics.filters.gradients import sobel
 
 _THRESHOLD = 2.0
 """Edges weaker than this, in grey levels a pixel, hardly count."""

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels
-from fusion_lab.metrics.gaussian_filter import gaussian_filter
-from fusion_lab.metrics.local_gain import local_gain
-from fusion_lab.metrics.local_moments import local_moments
+from fusion_lab.metrics.filters.gaussian_filter import gaussian_filter
+from fusion_lab.metrics.filters.local_gain import local_gain
+from fusion_lab.metrics.filters.local_moments import local_moments
 from fusion_lab.metrics.visual_information import MINIMUM_SIDE, TINY
 
 EYE_NOISE = 0.005 * 255**2

@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_lab.metrics.base import FusionMetric, check_choice, check_shapes, each_channel, grey_levels
-from fusion_lab.metrics.gradients import sobel
+from fusion_lab.metrics.filters.gradients import sobel
 
 SpatialFrequencyNorm = Literal["mean", "n", "vifb"]
 AverageGradientNorm = Literal["m1", "n"]

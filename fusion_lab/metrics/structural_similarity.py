@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.metrics.base import FusionMetric, check_choice, each_channel, grey_levels
-from fusion_lab.metrics.gaussian_filter import box_sum, gaussian_filter
-from fusion_lab.metrics.local_moments import local_moments
+from fusion_lab.metrics.filters.gaussian_filter import box_sum, gaussian_filter
+from fusion_lab.metrics.filters.local_moments import local_moments
 
 Reduction = Literal["mean", "sum"]
 Window = Literal["gaussian", "uniform"]

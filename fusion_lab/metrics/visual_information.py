@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from fusion_lab.metrics.base import FusionMetric, check_choice, each_channel, grey_levels, ratio
-from fusion_lab.metrics.gaussian_filter import gaussian_filter
-from fusion_lab.metrics.local_gain import local_gain
-from fusion_lab.metrics.local_moments import local_moments
+from fusion_lab.metrics.filters.gaussian_filter import gaussian_filter
+from fusion_lab.metrics.filters.local_gain import local_gain
+from fusion_lab.metrics.filters.local_moments import local_moments
 
 MINIMUM_SIDE = 41
 """The side in pixels that leaves one window at the coarsest of the four scales."""

@@ -8,9 +8,9 @@ from torch import Tensor
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
-from fusion_lab.metrics.local_gain import local_gain
-from fusion_lab.metrics.local_moments import local_moments
-from fusion_lab.metrics.steerable_pyramid import oriented_bands
+from fusion_lab.metrics.filters.local_gain import local_gain
+from fusion_lab.metrics.filters.local_moments import local_moments
+from fusion_lab.metrics.filters.steerable_pyramid import oriented_bands
 
 MINIMUM_SIDE = 136
 """The side in pixels from which the programs build four levels."""

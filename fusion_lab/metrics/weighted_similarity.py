@@ -7,8 +7,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
-from fusion_lab.metrics.gaussian_filter import gaussian_filter
-from fusion_lab.metrics.local_moments import LocalMoments, local_moments
+from fusion_lab.metrics.filters.gaussian_filter import gaussian_filter
+from fusion_lab.metrics.filters.local_moments import LocalMoments, local_moments
 from fusion_lab.metrics.structural_similarity import similarity
 
 _STABILISERS = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)

@@ -10,7 +10,7 @@ from PIL import Image
 from skimage.data import astronaut, camera
 
 from fusion_lab.cli.main import main
-from fusion_lab.data.frames import read_frames
+from fusion_lab.data.video.frames import read_frames
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.fuser import Fuser
 from fusion_lab.inference.stack_files import find_stacks, fuse_stacks

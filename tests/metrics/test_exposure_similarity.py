@@ -8,8 +8,8 @@ import torch
 from skimage.transform import downscale_local_mean
 
 from fusion_lab.metrics import mef_ssim
-from fusion_lab.metrics.gaussian_filter import gaussian_filter
-from fusion_lab.metrics.local_moments import local_moments
+from fusion_lab.metrics.filters.gaussian_filter import gaussian_filter
+from fusion_lab.metrics.filters.local_moments import local_moments
 from tests.metrics.images import random_triple, scene
 
 EPS = np.finfo(float).eps

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from fusion_lab.metrics import fusion_fidelity, wavelet_information_fidelity
-from fusion_lab.metrics.steerable_pyramid import FIRST_LOW_PASS, LOW_PASS, ORIENTED, oriented_bands
+from fusion_lab.metrics.filters.steerable_pyramid import FIRST_LOW_PASS, LOW_PASS, ORIENTED, oriented_bands
 from tests.metrics.images import random_triple, scene
 
 

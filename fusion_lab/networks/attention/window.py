@@ -8,15 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.networks.layers.linear import joint_linear, linear
+from fusion_lab.networks.layers.linear import joint_linear_tokens_last, linear, linear_of_tokens_last
 from fusion_lab.networks.layers.strips import Part, works_in_strips
 from fusion_lab.networks.layers.windows import merge, partition, relative_position_index, shift_mask
 
 MOST_LOGITS = {"cpu": 2**19}
 """The logits that are in memory at a time, by the kind of device."""
 _MOST_ELSEWHERE = 2**28
-_LARGEST_POWER = 60
-"""Sums of powers of two up to this are far from the end of float32, at either end."""
+_SMALLEST_SUM, _LARGEST_SUM = 2.0**-60, 2.0**60
+"""Sums of powers of two between these are far from either end of float32."""
 
 
 class WindowAttention(nn.Module):
@@ -55,10 +55,12 @@ class WindowAttention(nn.Module):
 
         Of a ``part`` of a map, the first window begins at its first pixel.
         """
+        windows = self.windows(query, part)
         if query is other:
-            queries, keys_values = joint_linear(self.windows(query, part), self.query, self.key_value)
+            queries, keys_values = joint_linear_tokens_last(windows, self.query, self.key_value)
         else:
-            queries, keys_values = self.query(self.windows(query, part)), self.key_value(self.windows(other, part))
+            (queries,) = joint_linear_tokens_last(windows, self.query)
+            (keys_values,) = joint_linear_tokens_last(self.windows(other, part), self.key_value)
         return self.attend(queries, keys_values, part)
 
     def windows(self, x: Tensor, part: Part | None = None) -> Tensor:
@@ -69,12 +71,12 @@ class WindowAttention(nn.Module):
         return partition(x, self.window_size).unflatten(1, (rows, columns))
 
     def attend(self, queries: Tensor, keys_values: Tensor, part: Part | None = None) -> Tensor:
-        """Attend from queries ``(B, rows, columns, N, C)`` to keys and values ``(..., 2 C)``; to ``(B, H, W, C)``."""
+        """Attend from queries ``(B, rows, columns, C, N)``, keys and values ``(..., 2 C, N)`` to ``(B, H, W, C)``."""
         rows, columns = queries.shape[1:3]
-        keys, values = keys_values.chunk(2, dim=-1)
+        keys, values = keys_values.chunk(2, dim=-2)
         bias = self.bias_table.index_select(0, self.index).T.unflatten(-1, (self.window_size**2, -1))
         out = attention(self._heads(queries), self._heads(keys), self._heads(values), bias, self._masks(part))
-        windows = self.projection(out.flatten(-3, -2).mT.flatten(1, 2))
+        windows = linear_of_tokens_last(out.flatten(-3, -2).flatten(1, 2), self.projection)
         out = merge(windows, self.window_size, rows * self.window_size, columns * self.window_size)
         return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift and part is None else out
 
@@ -88,16 +90,16 @@ class WindowAttention(nn.Module):
         return torch.stack([inner, inner, column, column] if part.bottom else [inner, row, inner, row])
 
     def _heads(self, x: Tensor) -> Tensor:
-        """Split ``(..., N, C)`` into heads ``(..., heads, C / heads, N)``."""
-        return x.mT.unflatten(-2, (self.num_heads, -1))
+        """Split ``(..., C, N)`` into heads ``(..., heads, C / heads, N)``."""
+        return x.unflatten(-2, (self.num_heads, -1))
 
 
 def cross_attention(
     first: WindowAttention, second: WindowAttention, x: Tensor, y: Tensor, part: Part | None = None
 ) -> tuple[Tensor, Tensor]:
     """Let two maps ``(B, H, W, C)`` attend to each other: ``first(x, y)`` and ``second(y, x)``, each cut once."""
-    queries_x, keys_values_x = joint_linear(first.windows(x, part), first.query, second.key_value)
-    queries_y, keys_values_y = joint_linear(first.windows(y, part), second.query, first.key_value)
+    queries_x, keys_values_x = joint_linear_tokens_last(first.windows(x, part), first.query, second.key_value)
+    queries_y, keys_values_y = joint_linear_tokens_last(first.windows(y, part), second.query, first.key_value)
     return first.attend(queries_x, keys_values_y, part), second.attend(queries_y, keys_values_x, part)
 
 
@@ -200,15 +202,16 @@ def _parts(queries: Tensor, rows: int) -> Iterator[tuple[slice, int]]:
 def _answers(
     queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int
 ) -> Tensor:
-    """Compute ``V P^T``; in strips on a CPU by powers of two, in place, where none of them could overflow.
+    """Compute ``V P^T``; in strips on a CPU by powers of two, in place, where none of them overflows.
 
     The maximum need not be taken off then, and the sums divide what comes out: half the time of a softmax.
     """
     if works_in_strips(queries) and queries.device.type == "cpu" and queries.dtype == torch.float32:
-        powers = _logits(queries, keys, bias, log2(e))
-        if max(abs(bound.item()) for bound in powers.aminmax()) < _LARGEST_POWER:
-            _add_masks(powers, masks, last, rows, log2(e)).exp2_()
-            return (values @ powers.mT).div_(powers.sum(dim=-1)[..., None, :])
+        powers = _add_masks(_logits(queries, keys, bias, log2(e)), masks, last, rows, log2(e)).exp2_()
+        sums = powers.sum(dim=-1)
+        least, largest = (bound.item() for bound in sums.aminmax())
+        if least > _SMALLEST_SUM and largest < _LARGEST_SUM:
+            return (values @ powers.mT).div_(sums[..., None, :])
     return values @ _probabilities(queries, keys, bias, masks, last, rows).mT
 
 

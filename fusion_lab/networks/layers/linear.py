@@ -18,11 +18,15 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     In strips on a CPU oneDNN does it: on AMD's, MKL takes up to twice as long. Its operator is private and has no
     gradient; where it is missing or something else is asked for, PyTorch's own works.
     """
-    if _ONE_DNN is None or not works_in_strips(x) or x.device.type != "cpu" or x.dtype != torch.float32:
-        return F.linear(x, weight, bias)
-    if torch.is_autocast_enabled("cpu") or x.shape[:-1].numel() < _FEWEST_ROWS:
+    if _ONE_DNN is None or not _is_fast(x) or x.shape[:-1].numel() < _FEWEST_ROWS:
         return F.linear(x, weight, bias)
     return _ONE_DNN(x, weight, bias, "none", [], "")
+
+
+def _is_fast(x: Tensor) -> bool:
+    """Return whether an order of computing may be chosen that has no gradient, or a slow one."""
+    ours = works_in_strips(x) and x.device.type == "cpu" and x.dtype == torch.float32
+    return ours and not torch.is_autocast_enabled("cpu")
 
 
 class Linear(nn.Linear):
@@ -67,3 +71,20 @@ def joint_linear(x: Tensor, *layers: nn.Linear | Pointwise) -> tuple[Tensor, ...
     weights = [layer.weight.flatten(1) for layer in layers]
     bias = torch.cat([layer.get_parameter("bias") for layer in layers])
     return product(x, torch.cat(weights), bias).split([len(weight) for weight in weights], dim=-1)
+
+
+def joint_linear_tokens_last(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Apply several linear layers to the same tokens ``(..., N, in)``; returns ``(..., out, N)`` of each.
+
+    In strips the weights stand on the left: what comes out need not be turned.
+    """
+    if not _is_fast(x):
+        return tuple(each.mT for each in joint_linear(x, *layers))
+    bias = torch.cat([layer.bias for layer in layers])
+    joint = (torch.cat([layer.weight for layer in layers]) @ x.mT).add_(bias[:, None])
+    return joint.split([layer.out_features for layer in layers], dim=-2)
+
+
+def linear_of_tokens_last(x: Tensor, layer: nn.Linear) -> Tensor:
+    """Apply a linear layer to tokens that come last, ``(..., in, N)``; returns ``(..., N, out)``."""
+    return (x.mT @ layer.weight.T).add_(layer.bias) if _is_fast(x) else layer(x.mT)

@@ -4,7 +4,7 @@ import math
 
 from torch import Tensor
 
-from fusion_lab.metrics.separable_filter import Border, separable_filter
+from fusion_lab.metrics.filters.separable_filter import Border, separable_filter
 
 
 def gaussian_kernel(taps: int, sigma: float) -> tuple[float, ...]:

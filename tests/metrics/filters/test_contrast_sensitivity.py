@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from fusion_lab.metrics import chen_blum, chen_varshney
-from fusion_lab.metrics.contrast_sensitivity import filter_frequencies, stretch
+from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies, stretch
 from tests.metrics.images import random_triple, scene
 
 

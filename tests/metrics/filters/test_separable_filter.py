@@ -6,9 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fusion_lab.metrics.gaussian_filter import box_sum, gaussian_filter, gaussian_kernel
-from fusion_lab.metrics.local_moments import local_moments
-from fusion_lab.metrics.separable_filter import BLOCK, separable_filter
+from fusion_lab.metrics.filters.gaussian_filter import box_sum, gaussian_filter, gaussian_kernel
+from fusion_lab.metrics.filters.local_moments import local_moments
+from fusion_lab.metrics.filters.separable_filter import BLOCK, separable_filter
 from tests.metrics.images import random_triple
 
 

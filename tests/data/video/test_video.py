@@ -5,7 +5,7 @@ from skimage.data import astronaut
 
 pytest.importorskip("av", reason="the extra video is not installed")
 
-from fusion_lab.data.video import Orientation, look_through
+from fusion_lab.data.video.reading import Orientation, look_through
 from fusion_lab.errors import FusionLabError
 from tests.video_files import NTSC, TICK, av, frames, write_sound, write_video
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_lab.data.picture import Picture
-from fusion_lab.data.video import EXACT, UPRIGHT, Video, pyav
+from fusion_lab.data.video.reading import EXACT, UPRIGHT, Video, pyav
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 

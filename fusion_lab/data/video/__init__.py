@@ -1,0 +1,1 @@
+"""Videos, and the frames of animated files."""

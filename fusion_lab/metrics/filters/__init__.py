@@ -1,0 +1,1 @@
+"""What the metrics compute of images before they score: filters, gradients, local moments."""
