@@ -42,7 +42,7 @@ def runs(tmp_path_factory):
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
         [sys.executable, str(SCRIPT), str(config), str(folder), str(KILLS), "0"],
-        cwd=folder, env=environment, capture_output=True, text=True, timeout=60 + 30 * KILLS, check=False,
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=60 + 60 * KILLS, check=False,
     )  # fmt: skip
     logs = "".join(path.read_text() for path in folder.glob("*.log"))
     assert done.returncode == 0, done.stderr + done.stdout + logs
@@ -73,7 +73,7 @@ def assert_same(one, other, place=""):
         assert one == other, place
 
 
-@pytest.mark.timeout(60 + 30 * KILLS)
+@pytest.mark.timeout(60 + 60 * KILLS)
 def test_weights_moments_averages_and_places_are_those_of_an_uninterrupted_run(runs):
     whole, *killed = map(load, runs)
     assert whole["global_step"] == STEPS
