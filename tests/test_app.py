@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from urllib.request import urlopen
 
 import cv2
@@ -161,7 +162,10 @@ def test_networks_are_loaded_once_and_when_they_are_needed(files):
 
 def test_the_command_serves_the_page_until_it_is_stopped():
     command = [sys.executable, "-m", "fusion_lab.cli.main", "app", "--weights", "fusion_lab.networks.Wavelet"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A shell that runs the tests in the background has its processes ignore Ctrl-C, and they hand that on.
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, preexec_fn=listen) as process:
         line = process.stdout.readline()
         assert line.startswith("The page is at http://127.0.0.1:"), process.stderr.read()
         with urlopen(line.split()[4], timeout=20) as answer:

@@ -106,7 +106,7 @@ class GIFNet(FusionNetwork):
         if dim % num_heads:
             raise ValueError(f"`num_heads` should divide `2 + 3 width` ({dim}). Found `num_heads = {num_heads}`.")
         # Measured with the official width.
-        self.bytes_per_pixel = 5_500 * max(dim, 98) // 98
+        self.bytes_per_pixel = 3_400 * max(dim, 98) // 98
         self.encoder = SharedEncoder(width)
         self.reconstruction = Decoder(dim)
         self.multi_modal = Branch(dim, num_heads, window_size)
