@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_lab.networks.layers.linear import joint_linear_tokens_last, linear, linear_of_tokens_last
-from fusion_lab.networks.layers.strips import Part, works_in_strips
+from fusion_lab.networks.layers.strips import Part, in_strips_on_cpu
 from fusion_lab.networks.layers.windows import merge, partition, relative_position_index, shift_mask
 
 MOST_LOGITS = {"cpu": 2**19}
@@ -206,7 +206,7 @@ def _answers(
 
     The maximum need not be taken off then, and the sums divide what comes out: half the time of a softmax.
     """
-    if works_in_strips(queries) and queries.device.type == "cpu" and queries.dtype == torch.float32:
+    if in_strips_on_cpu(queries):
         powers = _add_masks(_logits(queries, keys, bias, log2(e)), masks, last, rows, log2(e)).exp2_()
         sums = powers.sum(dim=-1)
         least, largest = (bound.item() for bound in sums.aminmax())

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fusion_lab.networks.layers.strips import works_in_strips
+from fusion_lab.networks.layers.strips import in_strips_on_cpu
 
 _ONE_DNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
@@ -18,15 +18,14 @@ def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     In strips on a CPU oneDNN does it: on AMD's, MKL takes up to twice as long. Its operator is private and has no
     gradient; where it is missing or something else is asked for, PyTorch's own works.
     """
-    if _ONE_DNN is None or not _is_fast(x) or x.shape[:-1].numel() < _FEWEST_ROWS:
+    if _ONE_DNN is None or not _may_choose(x) or x.shape[:-1].numel() < _FEWEST_ROWS:
         return F.linear(x, weight, bias)
     return _ONE_DNN(x, weight, bias, "none", [], "")
 
 
-def _is_fast(x: Tensor) -> bool:
-    """Return whether an order of computing may be chosen that has no gradient, or a slow one."""
-    ours = works_in_strips(x) and x.device.type == "cpu" and x.dtype == torch.float32
-    return ours and not torch.is_autocast_enabled("cpu")
+def _may_choose(x: Tensor) -> bool:
+    """Return whether a product with ``x`` may be computed otherwise than PyTorch does by itself."""
+    return in_strips_on_cpu(x) and not torch.is_autocast_enabled("cpu")
 
 
 class Linear(nn.Linear):
@@ -78,7 +77,7 @@ def joint_linear_tokens_last(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...
 
     In strips the weights stand on the left: what comes out need not be turned.
     """
-    if not _is_fast(x):
+    if not _may_choose(x):
         return tuple(each.mT for each in joint_linear(x, *layers))
     bias = torch.cat([layer.bias for layer in layers])
     joint = (torch.cat([layer.weight for layer in layers]) @ x.mT).add_(bias[:, None])
@@ -87,4 +86,4 @@ def joint_linear_tokens_last(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...
 
 def linear_of_tokens_last(x: Tensor, layer: nn.Linear) -> Tensor:
     """Apply a linear layer to tokens that come last, ``(..., in, N)``; returns ``(..., N, out)``."""
-    return (x.mT @ layer.weight.T).add_(layer.bias) if _is_fast(x) else layer(x.mT)
+    return (x.mT @ layer.weight.T).add_(layer.bias) if _may_choose(x) else layer(x.mT)

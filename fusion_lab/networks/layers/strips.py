@@ -55,9 +55,9 @@ def _part_pixels(x: Tensor) -> int | None:
     return max(1, (pixels or PART.get(x.device.type, _PART_ELSEWHERE)) // len(x))
 
 
-def works_in_strips(x: Tensor) -> bool:
-    """Return whether maps such as ``x`` are worked on part by part."""
-    return _part_pixels(x) is not None
+def in_strips_on_cpu(x: Tensor) -> bool:
+    """Return whether ``x`` is a part of a map in float32 on a CPU, for which there are faster ways without gradient."""
+    return _part_pixels(x) is not None and x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def over_windows(
