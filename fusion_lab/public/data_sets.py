@@ -1,6 +1,6 @@
-"""What is known of the public data sets: ``data_sets.yaml``, read."""
+"""What is known of the public data sets: ``data_sets.yaml``, and their layouts from the configurations that read them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,6 +11,9 @@ import yaml
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.public.repository import Repository
+
+_CONFIGS = Path(__file__).parents[1] / "configs" / "data"
+_ROOT = "${exp.data_root}/"
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,9 @@ def find_data_set(name: str) -> PublicDataSet:
 def _data_set(name: str, entry: dict[str, Any]) -> PublicDataSet:
     given = entry.pop("repository", None)
     repository = given and Repository(**{**given, "take": tuple(given["take"].items())})
-    parts = tuple(Part(**part) for part in entry["parts"])
+    numbers, folder = entry.pop("pairs", []), entry.pop("folder", "")
+    places = [place for config in entry["configs"][:1] for place in _places(config) if place[2].startswith(folder)]
+    parts = tuple(Part(*place, number) for place, number in zip(places, numbers, strict=True))
     return PublicDataSet(
         **{
             "home": repository and repository.home,
@@ -151,3 +156,15 @@ def _data_set(name: str, entry: dict[str, Any]) -> PublicDataSet:
             "repository": repository,
         }
     )
+
+
+def _places(config: str) -> Iterator[tuple[str, str, str, str, str]]:
+    """Return task, split, folder and both sources of all pairs that a file of ``configs/data`` reads."""
+    text = (_CONFIGS / f"{config}.yaml").read_text(encoding="utf-8")
+    read = yaml.safe_load(text)["data"]["init_args"]
+    for split in ("train", "val", "test"):
+        tasks = read.get(split, {})
+        # The pairs of joint training have one task.
+        for task, entries in ({"ivf": tasks} if isinstance(tasks, list) else tasks).items():
+            for pairs in (entry["init_args"] for entry in entries):
+                yield task.removesuffix("+"), split, pairs["root"].removeprefix(_ROOT), pairs["a"], pairs["b"]
