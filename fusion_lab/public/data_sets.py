@@ -1,4 +1,4 @@
-"""What is known of the public data sets: ``data_sets.yaml``, and their layouts from the configurations that read them."""
+"""What is known of the public data sets: ``data_sets.yaml`` and the configurations that read them."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

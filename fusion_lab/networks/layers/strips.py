@@ -6,12 +6,17 @@ Outside `in_strips`, as in training, everything works on whole maps.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from itertools import product
+from threading import Lock
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
+from fusion_lab.networks.layers.threads import Threads
+
 _pixels: ContextVar[int | None] = ContextVar("pixels", default=None)
+_threads: ContextVar[Threads] = ContextVar("threads")
 
 PART = {"cpu": 2**12}
 """The pixels of a part that fit the caches, by the kind of device; elsewhere as many as `_PART_ELSEWHERE`."""
@@ -33,16 +38,18 @@ class Part(NamedTuple):
 
 @contextmanager
 def in_strips(pixels: int | None = None) -> Iterator[None]:
-    """Let networks run over parts of their maps, where no gradient is wanted.
+    """Let networks run over parts of their maps, where no gradient is wanted; on a CPU several threads share them.
 
     Args:
         pixels: Pixels of a part, rounded to whole windows; as the device likes it unless given.
     """
-    token = _pixels.set(pixels or 0)
-    try:
-        yield
-    finally:
-        _pixels.reset(token)
+    with Threads() as threads:
+        tokens = _pixels.set(pixels or 0), _threads.set(threads)
+        try:
+            yield
+        finally:
+            _pixels.reset(tokens[0])
+            _threads.reset(tokens[1])
 
 
 def _part_pixels(x: Tensor) -> int | None:
@@ -86,15 +93,22 @@ def over_windows(
     columns = _step(width, max(1, pixels // window), window)
     rows = _step(height, max(1, pixels // columns), window)
     new = list(streams) if overwrite else []
-    for top in range(shift, height + shift, rows):
-        for left in range(shift, width + shift, columns):
-            bottom, right = min(top + rows, height + shift), min(left + columns, width + shift)
-            vertical, horizontal = _pieces(top, bottom, height), _pieces(left, right, width)
-            taken = [_take(stream, vertical, horizontal) for stream in streams]
-            parts = function(Part(bottom == height + shift, right == width + shift), taken)
-            new = new or [part.new_empty(len(part), height, width, part.shape[-1]) for part in parts]
-            for whole, part in zip(new, parts, strict=True):
-                _put(whole, vertical, horizontal, part)
+    lock = Lock()
+
+    def work(place: tuple[int, int]) -> None:
+        top, left = place
+        bottom, right = min(top + rows, height + shift), min(left + columns, width + shift)
+        vertical, horizontal = _pieces(top, bottom, height), _pieces(left, right, width)
+        taken = [_take(stream, vertical, horizontal) for stream in streams]
+        parts = function(Part(bottom == height + shift, right == width + shift), taken)
+        with lock:
+            if not new:
+                new.extend(part.new_empty(len(part), height, width, part.shape[-1]) for part in parts)
+        for whole, part in zip(new, parts, strict=True):
+            _put(whole, vertical, horizontal, part)
+
+    places = product(range(shift, height + shift, rows), range(shift, width + shift, columns))
+    _threads.get().each(work, places, like=streams[0])
     return new
 
 
@@ -114,17 +128,22 @@ def over_rows(function: Callable[..., Tensor], maps: Sequence[Tensor], halo: int
         return function(*maps)
     height, width = maps[0].shape[-2:]
     rows = max(pixels // width, _LEAST_ROWS, halo)
-    new: Tensor | None = None
-    for top in range(0, height, rows):
+    new: list[Tensor] = []
+    lock = Lock()
+
+    def work(top: int) -> None:
         bottom = min(top + rows, height)
         first, last = max(top - halo, 0), min(bottom + halo, height)
         part = function(*(each[:, :, first:last] for each in maps))[:, :, top - first : bottom - first]
-        if new is None:
-            shape = (*part.shape[:2], height, width)
-            new = torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=torch.channels_last)
-        new[:, :, top:bottom] = part
-    assert new is not None
-    return new
+        with lock:
+            if not new:
+                shape = (*part.shape[:2], height, width)
+                last_in_memory = torch.channels_last
+                new.append(torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=last_in_memory))
+        new[0][:, :, top:bottom] = part
+
+    _threads.get().each(work, range(0, height, rows), like=maps[0])
+    return new[0]
 
 
 def _step(side: int, most: int, window: int) -> int:
