@@ -1,4 +1,4 @@
-"""Inference over parts of the maps, one after the other and in place: memory then grows by the maps alone.
+"""Inference over parts of the maps, in place: memory then grows by the maps alone.
 
 Outside `in_strips`, as in training, everything works on whole maps.
 """
