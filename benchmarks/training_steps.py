@@ -15,7 +15,10 @@ def tita_step(bf16: bool) -> Callable[[bool], Work]:
 
         from fusion_lab.modules.tita import tita_objectives
         from fusion_lab.networks import TITA
+        from fusion_lab.runs.memory import keep_freed_memory
 
+        if not plain:
+            keep_freed_memory()
         torch.manual_seed(0)
         network = TITA().train()
         batch = {
@@ -97,7 +100,10 @@ def gifnet_step(bf16: bool) -> Callable[[bool], Work]:
         import torch
 
         from fusion_lab.networks import GIFNet
+        from fusion_lab.runs.memory import keep_freed_memory
 
+        if not plain:
+            keep_freed_memory()
         torch.manual_seed(0)
         network = GIFNet().train()
         optimizer = torch.optim.Adam(network.parameters(), lr=1e-4)

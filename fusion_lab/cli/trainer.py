@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fusion_lab.errors import REQUEUE, FusionLabError
 from fusion_lab.runs.compose import compose
+from fusion_lab.runs.memory import keep_freed_memory
 from fusion_lab.runs.run import NO_EXPERIMENT, Run
 
 
@@ -22,6 +23,7 @@ def main(command: str, argv: list[str]) -> int:
         raise FusionLabError(f"{error}.") from None
     if not ours.config and "--help" not in options and "-h" not in options:
         raise FusionLabError(NO_EXPERIMENT)
+    keep_freed_memory()
     run = Run(compose(ours.config), options, [command, *argv], command)
     if command == "fit":
         return _fit(run, ours.ckpt_path)
@@ -43,8 +45,6 @@ def _fit(run: Run, checkpoint: str | None) -> int:
         if code not in (0, REQUEUE):
             raise
         if code == REQUEUE:
-            print(
-                f"\nThe run makes room; the same command with --ckpt_path last goes on from {run.folder}.", flush=True
-            )
+            print(f"\nThe run makes room; the same command with --ckpt_path last goes on from {run.folder}.")
         return code
     return 0

@@ -65,8 +65,10 @@ def train(config: Path, options: tuple[str, ...]) -> int:
     """Train, and tell how it ended; returns the exit code."""
     # Lightning looks for its rank when it is imported.
     from fusion_lab.runs.compose import compose
+    from fusion_lab.runs.memory import keep_freed_memory
     from fusion_lab.runs.run import Run
 
+    keep_freed_memory()
     try:
         print(Run(compose([config]), options, ["fit", str(config), *options]).fit())
     except FusionLabError as error:
