@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, Dataset, default_collate
 
 from fusion_lab.data.augmentation import Augmentation, CentreCrop, Transform
 from fusion_lab.data.bad_samples import BadSamples
-from fusion_lab.data.mixing import Draw, Equal, MixedBatches, Mixing
+from fusion_lab.data.mixing import Draw, EqualShares, MixedBatches, Mixing
 from fusion_lab.data.pairs import PairDataset
 from fusion_lab.data.picture_cache import PictureCache
 from fusion_lab.data.sizes import refuse_small
@@ -154,7 +154,7 @@ class MultiTaskDataModule(LightningDataModule):
         self.val_crop = val_crop
         self.num_workers = num_workers
         self.seed = seed
-        self.mixing = mixing or Equal()
+        self.mixing = mixing or EqualShares()
         self.on_bad_sample = on_bad_sample
         self.bad_sample_limit = bad_sample_limit
         self._place = (0, 0)

@@ -8,9 +8,9 @@ from torch import Tensor
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.networks.gifnet import GIFNet, Task
+from fusion_lab.networks.gifnet import BranchName, GIFNet
 
-PARTS = ("encoder", *get_args(Task))
+PARTS = ("encoder", *get_args(BranchName))
 """The parts whose features are looked at, as `GIFNet` names them."""
 
 
@@ -32,7 +32,7 @@ class _GIFNetFeatures(FusionNetwork):
         The same pair feeds both branches, and each of them is the main one once.
         """
         features = self.network.encoder(source_a, source_b)
-        mixed = [self.network.interact(features, features, task) for task in get_args(Task)]
+        mixed = [self.network.interact(features, features, task) for task in get_args(BranchName)]
         return torch.cat([each.abs().mean(1, keepdim=True) for each in (features, *mixed)], dim=1)
 
 

@@ -11,11 +11,11 @@ from fusion_lab.losses import InformationError, LossTerm, MultiScaleStructure, O
 from fusion_lab.metrics.base import FusionMetric
 from fusion_lab.modules.base import FusionModule, OptimizerFactory, SchedulerFactory
 from fusion_lab.networks import GIFNet
-from fusion_lab.networks.gifnet import Task
+from fusion_lab.networks.gifnet import BranchName
 from fusion_lab.types import Batch, Sample
 from fusion_lab.weighting import Equal, LossWeighting
 
-_BRANCHES: dict[str, Task] = {
+_BRANCHES: dict[str, BranchName] = {
     "ivf": "multi_modal",
     "mif": "multi_modal",
     "nir": "multi_modal",
@@ -161,7 +161,7 @@ class GIFNetModule(FusionModule):
         return terms
 
 
-def _branch(task: str) -> Task:
+def _branch(task: str) -> BranchName:
     if task not in _BRANCHES:
         raise FusionLabError(f"GIFNet has no branch for the task '{task}': name it one of {', '.join(_BRANCHES)}.")
     return _BRANCHES[task]

@@ -11,7 +11,7 @@ from fusion_lab.networks.layers.linear import Pointwise
 from fusion_lab.networks.layers.padding import pad_to_multiple
 from fusion_lab.networks.layers.strips import over_rows
 
-Task = Literal["multi_modal", "digital_photography"]
+BranchName = Literal["multi_modal", "digital_photography"]
 
 
 def convolution(in_dim: int, out_dim: int) -> nn.Conv2d:
@@ -95,12 +95,12 @@ class GIFNet(FusionNetwork):
         num_heads: int = 2,
         window_size: int = 8,
         influence: Literal["learnt", "shared"] | float = "learnt",
-        main: Task = "digital_photography",
+        main: BranchName = "digital_photography",
     ) -> None:
         super().__init__()
         dim = 2 + 3 * width
-        if main not in get_args(Task):
-            raise ValueError(f"`main` should be one of {', '.join(get_args(Task))}. Found `main = {main!r}`.")
+        if main not in get_args(BranchName):
+            raise ValueError(f"`main` should be one of {', '.join(get_args(BranchName))}. Found `main = {main!r}`.")
         if isinstance(influence, str) and influence not in ("learnt", "shared"):
             raise ValueError(f"`influence` should be learnt, shared or a number. Found `influence = {influence!r}`.")
         if dim % num_heads:
@@ -114,7 +114,7 @@ class GIFNet(FusionNetwork):
         # Both branches share the bias of their attention and the way back from it.
         self.offset_bias = nn.ModuleList([OffsetBias(num_heads, window_size) for _ in range(2)])
         self.merge = convolution(dim, dim)
-        learnt = {"learnt": get_args(Task), "shared": ("shared",)}.get(str(influence), ())
+        learnt = {"learnt": get_args(BranchName), "shared": ("shared",)}.get(str(influence), ())
         self.influence = nn.ParameterDict({name: nn.Parameter(torch.rand(1)) for name in learnt})
         self.fixed_influence = None if learnt else float(influence)
         self.main = main
@@ -126,7 +126,7 @@ class GIFNet(FusionNetwork):
         features = self.encoder(source_a, source_b)
         return self.fuse(features, features, self.main)
 
-    def fuse(self, main: Tensor, auxiliary: Tensor, task: Task, detach_auxiliary: bool = False) -> Tensor:
+    def fuse(self, main: Tensor, auxiliary: Tensor, task: BranchName, detach_auxiliary: bool = False) -> Tensor:
         """Fuse what the encoder says of a pair of the main task, with the help of one of the auxiliary task.
 
         Args:
@@ -145,7 +145,7 @@ class GIFNet(FusionNetwork):
 
         return over_rows(decode, [main, mixed], halo=4)
 
-    def interact(self, main: Tensor, auxiliary: Tensor, task: Task, detach_auxiliary: bool = False) -> Tensor:
+    def interact(self, main: Tensor, auxiliary: Tensor, task: BranchName, detach_auxiliary: bool = False) -> Tensor:
         """Compute what the branch of the main task makes of the features of `fuse`, ``(B, C, H, W)``."""
         height, width = main.shape[-2:]
         branches = (self.multi_modal, self.digital_photography)
@@ -169,7 +169,7 @@ class GIFNet(FusionNetwork):
         x, _, _ = own.blocks[1](x, self.offset_bias[1]())
         return over_rows(self.merge, [x], halo=1)[..., :height, :width]
 
-    def _influence(self, task: Task) -> Tensor | float:
+    def _influence(self, task: BranchName) -> Tensor | float:
         if self.fixed_influence is not None:
             return self.fixed_influence
         return self.influence[task if task in self.influence else "shared"]

@@ -56,5 +56,5 @@ def require_all(losses: dict[str, Tensor], tasks: list[str], method: str) -> Non
     if missing := [task for task in tasks if task not in losses]:
         raise FusionLabError(
             f"{method} needs every task in each batch, but one has no {', '.join(missing)}: "
-            "use fusion_lab.data.mixing.Equal or a larger `batch_size`."
+            "use fusion_lab.data.mixing.EqualShares or a larger `batch_size`."
         )

@@ -6,12 +6,12 @@ from PIL import Image
 from fusion_lab.callbacks import Checkpoints
 from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset
 from fusion_lab.data.datamodules import collate
-from fusion_lab.data.mixing import Equal, Proportional, Shares, Temperature
+from fusion_lab.data.mixing import EqualShares, Proportional, Shares, Temperature
 from fusion_lab.errors import FusionLabError
 from tests import tiny
 
 COUNTS = {"ivf": 5, "mff": 3}
-MIXINGS = [Equal(), Proportional(), Temperature(2), Shares({"ivf": 2, "mff": 1})]
+MIXINGS = [EqualShares(), Proportional(), Temperature(2), Shares({"ivf": 2, "mff": 1})]
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def test_seed_decides_batches_whatever_happened_before(root):
 
 
 def test_shares_are_equal_unless_told_otherwise(root):
-    assert_same(list(module(root).train_dataloader()), list(module(root, mixing=Equal()).train_dataloader()))
+    assert_same(list(module(root).train_dataloader()), list(module(root, mixing=EqualShares()).train_dataloader()))
 
 
 @pytest.mark.parametrize(

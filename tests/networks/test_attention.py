@@ -7,7 +7,7 @@ from torch import nn
 
 from fusion_lab.networks.attention import IPA, PA, WindowAttention, window
 from fusion_lab.networks.attention.pixel import TwoKeyAttention
-from fusion_lab.networks.layers.windows import partition, shift_mask
+from fusion_lab.networks.layers.windows import shift_mask, window_partition
 
 
 @pytest.fixture(autouse=True)
@@ -90,8 +90,10 @@ def test_window_attention_by_its_formula():
     attention = perturb(WindowAttention(6, 2, 2))
     query, other = torch.randn(2, 1, 2, 4, 6, dtype=torch.float64).unbind()
     with torch.no_grad():
-        actual = partition(attention(query, other), 2)[0]
-        for window, (q_tokens, o_tokens) in enumerate(zip(*(partition(x, 2)[0] for x in (query, other)), strict=True)):
+        actual = window_partition(attention(query, other), 2)[0]
+        for window, (q_tokens, o_tokens) in enumerate(
+            zip(*(window_partition(x, 2)[0] for x in (query, other)), strict=True)
+        ):
             keys, values = attention.key_value(o_tokens).split(6, dim=-1)
             queries = attention.query(q_tokens)
             outputs = []

@@ -13,27 +13,27 @@ from fusion_lab.networks.layers.padding import pad_to_multiple, pad_to_next_mult
 from fusion_lab.networks.layers.strips import in_strips
 from fusion_lab.networks.layers.windows import (
     join_heads,
-    merge,
-    partition,
     relative_position_index,
     shift_mask,
     split_heads,
+    window_partition,
+    window_reverse,
 )
 
 
 @settings(max_examples=30, deadline=None)
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.sampled_from([1, 2, 3, 4, 8]), st.integers(1, 3))
-def test_merge_undoes_partition(batch, rows, columns, window, channels):
+def test_window_reverse_undoes_window_partition(batch, rows, columns, window, channels):
     x = torch.arange(batch * rows * columns * window**2 * channels)
     x = x.view(batch, rows * window, columns * window, channels)
-    windows = partition(x, window)
+    windows = window_partition(x, window)
     assert windows.shape == (batch, rows * columns, window**2, channels)
-    assert torch.equal(merge(windows, window, rows * window, columns * window), x)
+    assert torch.equal(window_reverse(windows, window, rows * window, columns * window), x)
 
 
 def test_windows_and_their_tokens_are_in_row_major_order():
     x = torch.arange(24).view(1, 4, 6, 1)
-    windows = partition(x, 2)[0, :, :, 0]
+    windows = window_partition(x, 2)[0, :, :, 0]
     assert windows[0].tolist() == [0, 1, 6, 7]
     assert windows[1].tolist() == [2, 3, 8, 9]
     assert windows[3].tolist() == [12, 13, 18, 19]
@@ -54,8 +54,8 @@ def test_shift_mask_hides_what_the_roll_brought_together(height, width):
     """Two tokens of a window may see each other if undoing the roll keeps their distance."""
     window, shift = 8, 4
     grid = torch.stack(torch.meshgrid(torch.arange(height), torch.arange(width), indexing="ij"), dim=-1)
-    here = partition(grid[None], window)[0]
-    origin = partition(grid[None].roll((-shift, -shift), dims=(1, 2)), window)[0]
+    here = window_partition(grid[None], window)[0]
+    origin = window_partition(grid[None].roll((-shift, -shift), dims=(1, 2)), window)[0]
     neighbours = (here[:, :, None] - here[:, None] == origin[:, :, None] - origin[:, None]).all(dim=-1)
     mask = shift_mask(height, width, window, shift, like=torch.zeros((), dtype=torch.float64))
     assert mask.dtype == torch.float64
@@ -206,7 +206,7 @@ def test_heads_are_split_by_windows_and_joined_again(rows, columns, window, head
     torch.manual_seed(seed)
     x = torch.rand(2, rows * window, columns * window, 6)
     split = split_heads(x, window, heads)
-    expected = partition(x, window).unflatten(1, (rows, columns)).mT.unflatten(-2, (heads, -1))
+    expected = window_partition(x, window).unflatten(1, (rows, columns)).mT.unflatten(-2, (heads, -1))
     assert torch.equal(split, expected)
     assert torch.equal(join_heads(split, window), x)
 

@@ -3,7 +3,7 @@
 from fusion_lab.data.mixing.base import Mixing
 
 
-class Equal(Mixing):
+class EqualShares(Mixing):
     """As many pairs of one task as of any other in each batch (``mixed_equal`` of TITA's release)."""
 
     def shares(self, sizes: dict[str, int]) -> dict[str, float]:

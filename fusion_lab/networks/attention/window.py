@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from fusion_lab.networks.layers.linear import joint_linear_tokens_last, linear, linear_of_tokens_last
 from fusion_lab.networks.layers.strips import Part, in_strips_on_cpu
-from fusion_lab.networks.layers.windows import merge, partition, relative_position_index, shift_mask
+from fusion_lab.networks.layers.windows import relative_position_index, shift_mask, window_partition, window_reverse
 
 MOST_LOGITS = {"cpu": 2**19}
 """The logits that are in memory at a time, by the kind of device."""
@@ -68,7 +68,7 @@ class WindowAttention(nn.Module):
         rows, columns = (side // self.window_size for side in x.shape[1:3])
         if self.shift and part is None:
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
-        return partition(x, self.window_size).unflatten(1, (rows, columns))
+        return window_partition(x, self.window_size).unflatten(1, (rows, columns))
 
     def attend(self, queries: Tensor, keys_values: Tensor, part: Part | None = None) -> Tensor:
         """Attend from queries ``(B, rows, columns, C, N)``, keys and values ``(..., 2 C, N)`` to ``(B, H, W, C)``."""
@@ -77,7 +77,7 @@ class WindowAttention(nn.Module):
         bias = self.bias_table.index_select(0, self.index).T.unflatten(-1, (self.window_size**2, -1))
         out = attention(self._heads(queries), self._heads(keys), self._heads(values), bias, self._masks(part))
         windows = linear_of_tokens_last(out.flatten(-3, -2).flatten(1, 2), self.projection)
-        out = merge(windows, self.window_size, rows * self.window_size, columns * self.window_size)
+        out = window_reverse(windows, self.window_size, rows * self.window_size, columns * self.window_size)
         return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift and part is None else out
 
     def _masks(self, part: Part | None) -> Tensor | None:

@@ -4,15 +4,15 @@ import torch
 from torch import Tensor
 
 
-def partition(x: Tensor, window: int) -> Tensor:
+def window_partition(x: Tensor, window: int) -> Tensor:
     """Cut ``(B, H, W, C)`` into windows ``(B, H/window * W/window, window * window, C)``, both in row-major order."""
     b, h, w, c = x.shape
     x = x.view(b, h // window, window, w // window, window, c).transpose(2, 3)
     return x.reshape(b, -1, window * window, c)
 
 
-def merge(windows: Tensor, window: int, height: int, width: int) -> Tensor:
-    """Undo `partition`: ``(B, windows, window * window, C)`` to ``(B, height, width, C)``."""
+def window_reverse(windows: Tensor, window: int, height: int, width: int) -> Tensor:
+    """Undo `window_partition`: ``(B, windows, window * window, C)`` to ``(B, height, width, C)``."""
     b, _, _, c = windows.shape
     x = windows.view(b, height // window, width // window, window, window, c).transpose(2, 3)
     return x.reshape(b, height, width, c)
@@ -62,5 +62,5 @@ def shift_mask(height: int, width: int, window: int, shift: int, like: Tensor) -
         return (position >= size - window).int() + (position >= size - shift).int()
 
     region = 3 * bands(height)[:, None] + bands(width)[None, :]
-    labels = partition(region[None, :, :, None], window)[0, :, :, 0]
+    labels = window_partition(region[None, :, :, None], window)[0, :, :, 0]
     return (labels[:, :, None] != labels[:, None, :]).to(like.dtype) * -100.0

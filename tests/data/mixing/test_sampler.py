@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from fusion_lab.data.mixing import Draw, Equal, MixedBatches, Proportional, Shares, Temperature
+from fusion_lab.data.mixing import Draw, EqualShares, MixedBatches, Proportional, Shares, Temperature
 from fusion_lab.errors import FusionLabError
 
 TASKS = ["ivf", "mff", "mef", "mif"]
@@ -27,12 +27,15 @@ class ByHand(Shares):
 
 
 MIXINGS = st.one_of(
-    st.just(Equal()), st.just(Proportional()), st.builds(Temperature, st.floats(0.8, 20)), st.builds(ByHand, BY_HAND)
+    st.just(EqualShares()),
+    st.just(Proportional()),
+    st.builds(Temperature, st.floats(0.8, 20)),
+    st.builds(ByHand, BY_HAND),
 )
 
 
 def mixed(sizes, batch_size=2, seed=0, rank=0, world_size=1, mixing=None):
-    return MixedBatches(sizes, (mixing or Equal()).shares(sizes), batch_size, seed, rank, world_size)
+    return MixedBatches(sizes, (mixing or EqualShares()).shares(sizes), batch_size, seed, rank, world_size)
 
 
 def every_rank(sizes, batch_size, seed, world_size, mixing):
@@ -78,7 +81,7 @@ def plain_equal_batches(sizes, batch_size, seed, epoch, rank, world_size):
 def test_equal_shares_are_dealt_as_the_release_does(sizes, batch_size, seed, epoch, world_size, share):
     for rank in range(world_size):
         plain = plain_equal_batches(sizes, batch_size, seed, epoch, rank, world_size)
-        for mixing in (Equal(), ByHand(dict.fromkeys(TASKS, share))):
+        for mixing in (EqualShares(), ByHand(dict.fromkeys(TASKS, share))):
             assert batches(mixed(sizes, batch_size, seed, rank, world_size, mixing), epoch) == plain
     assert all(counts(batch) == dict.fromkeys(sizes, batch_size) for batch in plain)
 
@@ -183,7 +186,7 @@ def test_small_task_is_absent_from_some_batches():
 
 def test_temperatures_one_and_infinite_give_the_batches_of_one_pool_and_of_equal_shares():
     for sizes in ({"ivf": 30, "mff": 10, "mef": 10}, {"ivf": 121, "mff": 77, "mef": 11}):
-        for temperature, other in ((1, Proportional()), (float("inf"), Equal()), (1e12, Equal())):
+        for temperature, other in ((1, Proportional()), (float("inf"), EqualShares()), (1e12, EqualShares())):
             assert list(mixed(sizes, 3, mixing=Temperature(temperature))) == list(mixed(sizes, 3, mixing=other))
 
 
@@ -215,7 +218,7 @@ def test_epochs_seeds_and_tasks_differ():
     assert len(set(orders.values())) == len(orders)
 
 
-@pytest.mark.parametrize("mixing", [Equal(), Proportional()])
+@pytest.mark.parametrize("mixing", [EqualShares(), Proportional()])
 def test_every_draw_has_randomness_of_its_own(mixing):
     sampler = mixed({"ivf": 200, "mff": 3}, 4, mixing=mixing)
     seeds = [draw.seed for epoch in (0, 1) for batch in batches(sampler, epoch) for draw in batch]

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fusion_lab.data.mixing import Equal, Proportional, Shares, Temperature
+import fusion_lab
+from fusion_lab.data.mixing import EqualShares, Proportional, Shares, Temperature
 from fusion_lab.errors import FusionLabError
 
 SIZES = st.dictionaries(st.sampled_from(["ivf", "mff", "mef", "mif"]), st.integers(1, 20000), min_size=1)
@@ -14,7 +15,7 @@ OFFICIAL = {"ivf": 12025, "mff": 842, "mef": 360}
 @given(SIZES, st.floats(0.5, 50))
 def test_shares_are_positive_and_one_in_sum(sizes, temperature):
     by_hand = Shares({task: size / 7 for task, size in sizes.items()})
-    for mixing in (Equal(), Proportional(), Temperature(temperature), by_hand):
+    for mixing in (EqualShares(), Proportional(), Temperature(temperature), by_hand):
         shares = mixing.shares(sizes)
         assert list(shares) == list(sizes)
         assert all(share > 0 for share in shares.values())
@@ -22,7 +23,7 @@ def test_shares_are_positive_and_one_in_sum(sizes, temperature):
 
 
 def test_values():
-    assert Equal().shares(OFFICIAL) == dict.fromkeys(OFFICIAL, 1 / 3)
+    assert EqualShares().shares(OFFICIAL) == dict.fromkeys(OFFICIAL, 1 / 3)
     assert Proportional().shares({"ivf": 30, "mff": 10}) == {"ivf": 0.75, "mff": 0.25}
     assert Temperature(2).shares({"ivf": 900, "mff": 100}) == pytest.approx({"ivf": 0.75, "mff": 0.25})
     # In the order of the data, whatever that of the shares.
@@ -32,8 +33,8 @@ def test_values():
 @given(SIZES)
 def test_temperature_goes_from_one_pool_to_equal_shares(sizes):
     assert Temperature(1).shares(sizes) == pytest.approx(Proportional().shares(sizes))
-    assert Temperature(1e6).shares(sizes) == pytest.approx(Equal().shares(sizes), rel=1e-4)
-    assert Temperature(math.inf).shares(sizes) == pytest.approx(Equal().shares(sizes))
+    assert Temperature(1e6).shares(sizes) == pytest.approx(EqualShares().shares(sizes), rel=1e-4)
+    assert Temperature(math.inf).shares(sizes) == pytest.approx(EqualShares().shares(sizes))
 
 
 def test_higher_temperatures_are_flatter():
@@ -64,3 +65,8 @@ def test_share_without_a_task_is_told():
         FusionLabError, match=r"init_args.shares` names pan, mif, .* give shares to ivf, mff, mef alone"
     ):
         shares.shares(OFFICIAL)
+
+
+def test_older_configurations_find_equal_shares_by_their_old_name():
+    run = fusion_lab.Run.load("tita/embedded", {"data.mixing": {"class_path": "fusion_lab.data.mixing.Equal"}})
+    assert run.config["data"]["init_args"]["mixing"]["class_path"] == "fusion_lab.data.mixing.EqualShares"
