@@ -1,12 +1,14 @@
 import math
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import fusion_lab
 from fusion_lab.data.mixing import EqualShares, Proportional, Shares, Temperature
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs.build import build
+from fusion_lab.runs.compose import compose, override
 
 SIZES = st.dictionaries(st.sampled_from(["ivf", "mff", "mef", "mif"]), st.integers(1, 20000), min_size=1)
 OFFICIAL = {"ivf": 12025, "mff": 842, "mef": 360}
@@ -67,6 +69,7 @@ def test_share_without_a_task_is_told():
         shares.shares(OFFICIAL)
 
 
-def test_older_configurations_find_equal_shares_by_their_old_name():
-    run = fusion_lab.Run.load("tita/embedded", {"data.mixing": {"class_path": "fusion_lab.data.mixing.Equal"}})
-    assert run.config["data"]["init_args"]["mixing"]["class_path"] == "fusion_lab.data.mixing.EqualShares"
+def test_older_configurations_find_equal_shares_by_their_old_name(data_root):
+    changed = {"exp.data_root": str(data_root), "data.mixing": {"class_path": "fusion_lab.data.mixing.Equal"}}
+    run = build("fit", override(compose([Path("tita/embedded")]), changed))
+    assert isinstance(run.datamodule.mixing, EqualShares)
