@@ -10,6 +10,7 @@ from fusion_lab.networks import TITA
 from fusion_lab.networks.layers.drop_path import DropPath
 from fusion_lab.networks.layers.linear import Linear
 from fusion_lab.networks.layers.padding import pad_to_multiple, pad_to_next_multiple
+from fusion_lab.networks.layers.pooling import image_moments
 from fusion_lab.networks.layers.strips import in_strips
 from fusion_lab.networks.layers.windows import (
     join_heads,
@@ -228,3 +229,14 @@ def test_products_outside_strips_keep_their_gradient():
     with in_strips():
         layer(torch.rand(4, 60)).sum().backward()
     assert layer.weight.grad is not None
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(1, 3), st.integers(1, 5), st.integers(1, 40), st.integers(1, 70), st.sampled_from([None, 64, 500]))
+def test_moments_of_parts_are_those_of_the_whole_map(batch, channels, height, width, pixels):
+    x = (3 + torch.randn(batch, channels, height, width)).contiguous(memory_format=torch.channels_last)
+    expected = torch.var_mean(x.double(), dim=(1, 2, 3), correction=0, keepdim=True)
+    with torch.no_grad(), in_strips(pixels):
+        mean, variance = image_moments(x)
+    for actual, right in ((variance, expected[0]), (mean, expected[1])):
+        torch.testing.assert_close(actual.double(), right, rtol=1e-5, atol=1e-6)

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusion_lab.networks.layers.strips import row_parts
+
 _shared: ContextVar["SharedMeans | None"] = ContextVar("shared", default=None)
 
 
@@ -21,8 +23,14 @@ def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the mean and the variance of each of ``(B, C, H, W)`` over channels and image, ``(B, 1, 1, 1)`` each."""
     shared = _current()
     if shared is None:
-        variance, mean = torch.var_mean(x, dim=(1, 2, 3), correction=0, keepdim=True)
-        return mean, variance
+        everywhere = (1, 2, 3)
+        if len(parts := row_parts(x)) == 1:
+            variance, mean = torch.var_mean(x, dim=everywhere, correction=0, keepdim=True)
+            return mean, variance
+        # On a CPU var_mean takes ten times as long.
+        mean = x.mean(dim=everywhere, keepdim=True)
+        squares = [(part - mean).square().sum(dim=everywhere, keepdim=True) for part in parts]
+        return mean, torch.stack(squares).sum(dim=0) / x[0].numel()
     both = shared.mean(torch.stack([x.mean(dim=1), x.square().mean(dim=1)], dim=1))[..., None, None]
     mean, square = both.split(1, dim=1)
     return mean, square - mean.square()

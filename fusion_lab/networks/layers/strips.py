@@ -146,6 +146,12 @@ def over_rows(function: Callable[..., Tensor], maps: Sequence[Tensor], halo: int
     return new[0]
 
 
+def row_parts(x: Tensor) -> Sequence[Tensor]:
+    """Cut ``(B, C, H, W)`` into rows that fit the caches of a CPU; outside strips and elsewhere it stays whole."""
+    pixels = _part_pixels(x)
+    return x.split(max(1, pixels // x.shape[-1]), dim=-2) if pixels is not None and in_strips_on_cpu(x) else [x]
+
+
 def _step(side: int, most: int, window: int) -> int:
     """Cut a side into equally many windows, of ``most`` pixels if possible; gives the pixels of a part."""
     windows, at_most = side // window, max(1, most // window)
