@@ -89,7 +89,7 @@ class BranchBlock(nn.Module):
             x = torch.addcmul(x + rebias, mixed.detach() if detach else mixed, rescale)
             return x + self.mlp(x)
 
-        x = over_rows(finish, [x, attended, values if local is None else local], halo=2)
+        x = over_rows(finish, [x, attended, values if local is None else local], halo=2, into=attended)
         return x, queries, values
 
     def _attend(

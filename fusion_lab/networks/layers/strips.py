@@ -112,13 +112,17 @@ def over_windows(
     return new
 
 
-def over_rows(function: Callable[..., Tensor], maps: Sequence[Tensor], halo: int | None) -> Tensor:
+def over_rows(
+    function: Callable[..., Tensor], maps: Sequence[Tensor], halo: int | None, into: Tensor | None = None
+) -> Tensor:
     """Apply what sees ``halo`` pixels around each, such as convolutions, whatever they make of the borders.
 
     Args:
         function: Gives a map of the same height and width for some maps.
         maps: The maps, ``(B, C, H, W)`` each.
         halo: How far it sees; None if it sees the whole map, which it then gets.
+        into: One of the maps, which nobody needs afterwards, with as many channels as the new one, and of which a pixel
+            sees its own alone: in strips the new map takes its place.
 
     Returns:
         The new map, ``(B, C, H, W)``; in strips, with the channels last in memory.
@@ -139,7 +143,11 @@ def over_rows(function: Callable[..., Tensor], maps: Sequence[Tensor], halo: int
             if not new:
                 shape = (*part.shape[:2], height, width)
                 last_in_memory = torch.channels_last
-                new.append(torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=last_in_memory))
+                # Under autocast the maps are of several types.
+                if into is not None and into.dtype == part.dtype:
+                    new.append(into)
+                else:
+                    new.append(torch.empty(shape, dtype=part.dtype, device=part.device, memory_format=last_in_memory))
         new[0][:, :, top:bottom] = part
 
     _threads.get().each(work, range(0, height, rows), like=maps[0])
