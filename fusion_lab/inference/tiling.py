@@ -119,7 +119,7 @@ def blending_weights(length: int, tile: int) -> tuple[list[int], Tensor]:
 
     Returns:
         The first pixels of the tiles, multiples of 8, and the weights ``(tiles, length)``, which sum to 1
-        over the tiles: raised cosines inside the overlaps, zero in the outer quarter of each overlap.
+        over the tiles: raised cosines inside the overlaps, zero in the outer three eighths of each overlap.
     """
     if tile >= length:
         return [0], torch.ones(1, length)
@@ -135,7 +135,7 @@ def blending_weights(length: int, tile: int) -> tuple[list[int], Tensor]:
         to_left = place - start if start > 0 else torch.full_like(place, overlap)
         to_right = end - place if end < length else torch.full_like(place, overlap)
         distance = torch.minimum(to_left, to_right)
-        ramp = ((distance / overlap - 0.25) * 2).clamp(0, 1)
+        ramp = ((distance / overlap - 0.375) * 4).clamp(0, 1)
         weights[i] = (1 - torch.cos(math.pi * ramp)) / 2
     return starts, (weights / weights.sum(0)).float()
 
