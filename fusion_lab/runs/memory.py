@@ -10,7 +10,7 @@ def keep_freed_memory() -> None:
     """Keep what is freed for what comes next, instead of giving it back to the system; on glibc, elsewhere nothing.
 
     glibc maps large tensors anew each time, and the system fills every page of them with zeros: in a training on a CPU,
-    which makes the same tensors in each step, that is a tenth to a fifth of the time. It holds for the whole process,
+    which makes the same tensors in each step, that is up to a sixth of the time. It holds for the whole process,
     so programs call it when they start.
     """
     try:

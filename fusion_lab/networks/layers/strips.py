@@ -157,7 +157,9 @@ def over_rows(
 def row_parts(x: Tensor) -> Sequence[Tensor]:
     """Cut ``(B, C, H, W)`` into rows that fit the caches of a CPU; outside strips and elsewhere it stays whole."""
     pixels = _part_pixels(x)
-    return x.split(max(1, pixels // x.shape[-1]), dim=-2) if pixels is not None and in_strips_on_cpu(x) else [x]
+    if pixels is None or not in_strips_on_cpu(x):
+        return [x]
+    return x.split(max(1, pixels // x.shape[-1]), dim=-2)
 
 
 def _step(side: int, most: int, window: int) -> int:
