@@ -167,7 +167,8 @@ def test_a_killed_offline_run_is_synced_and_goes_on_online_under_its_id(folder, 
         cwd=folder, env=environment, capture_output=True, text=True, timeout=LIMIT, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    went_on, rows = seen(folder, "finished", 3)
+    # The synced run had ended as well: the server has to have the row of the step made since.
+    went_on, rows = seen(folder, "finished", len(before) + 1)
     assert went_on["run_id"] == synced["run_id"]
     assert {"model", "data", "trainer", "exp"} <= json.loads(went_on["config_json"]).keys()
     assert {*before, done_before} <= set(steps(rows, "val/loss"))
