@@ -13,10 +13,13 @@ from fusion_lab.networks.layers.strips import row_parts
 _shared: ContextVar["SharedMeans | None"] = ContextVar("shared", default=None)
 
 
-def image_mean(x: Tensor) -> Tensor:
-    """Compute the mean of each channel of ``(B, C, H, W)`` over the image, ``(B, C)``."""
+def image_mean(*maps: Tensor) -> Tensor:
+    """Compute the mean of each channel over the image, of one map ``(B, C, H, W)`` or of several: ``(B, all their C)``.
+
+    Tiles then go once to where it is asked for, so ask for what is known at the same place together.
+    """
     shared = _current()
-    return x.mean(dim=(-2, -1)) if shared is None else shared.mean(x)
+    return torch.cat([x.mean(dim=(-2, -1)) for x in maps], dim=1) if shared is None else shared.mean(*maps)
 
 
 def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -67,15 +70,16 @@ class SharedMeans:
         finally:
             _shared.reset(token)
 
-    def mean(self, x: Tensor) -> Tensor:
-        """Compute the mean over the whole image of ``(B, C, H, W)``, a map of the tile."""
+    def mean(self, *maps: Tensor) -> Tensor:
+        """Compute the means of `image_mean` over the whole image; ``maps`` are those of the tile, of one size."""
         self._asked += 1
         if self._asked <= len(self._known):
-            return self._known[self._asked - 1].to(x.dtype)
-        bottom, right = (side - known for side, known in zip(x.shape[-2:], self._weights.shape, strict=True))
+            return self._known[self._asked - 1].to(maps[0].dtype)
+        sides = zip(maps[0].shape[-2:], self._weights.shape, strict=True)
+        bottom, right = (side - known for side, known in sides)
         # Maps may be larger than the tile at the borders of the image.
-        weights = F.pad(self._weights[None], (0, right, 0, bottom), mode="replicate")[0].to(x.dtype)
-        total = torch.einsum("bchw,hw->bc", x, weights).double()
+        weights = F.pad(self._weights[None], (0, right, 0, bottom), mode="replicate")[0].to(maps[0].dtype)
+        total = torch.cat([torch.einsum("bchw,hw->bc", x, weights) for x in maps], dim=1).double()
         self._sum = total if self._sum is None else self._sum + total
         self._weight += weights.double().sum().item()
         raise UnknownMeanError

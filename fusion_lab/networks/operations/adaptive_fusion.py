@@ -69,8 +69,7 @@ class AdaptiveFusion(nn.Module):
         if self.weight_generator is None:
             count = 2 * self.num_operations
             return x.new_full((len(x), 2, self.num_operations), 1 / count)
-        pooled = torch.cat([image_mean(x), image_mean(y)], dim=1)
-        return self.weight_generator(pooled).softmax(dim=-1).unflatten(-1, (2, self.num_operations))
+        return self.weight_generator(image_mean(x, y)).softmax(dim=-1).unflatten(-1, (2, self.num_operations))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         """Fuse the maps of both sources, ``(B, C, H, W)`` each, to ``(B, C, H, W)``."""
