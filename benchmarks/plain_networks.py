@@ -17,7 +17,7 @@ from fusion_lab.networks.interaction import InterBlock
 from fusion_lab.networks.layers.padding import pad_to_multiple
 from fusion_lab.networks.layers.stage import SelfStage
 from fusion_lab.networks.layers.swin import SelfBlock
-from fusion_lab.networks.layers.windows import merge, partition, shift_mask
+from fusion_lab.networks.layers.windows import shift_mask, window_partition, window_reverse
 from fusion_lab.networks.operations.adaptive_fusion import SourceOperations
 
 
@@ -78,7 +78,7 @@ def _window_attention(attention: nn.Module, query: Tensor, other: Tensor) -> Ten
     size, shift, heads = attention.window_size, attention.shift, attention.num_heads
     if shift:
         query, other = (each.roll((-shift, -shift), (1, 2)) for each in (query, other))
-    query, other = (partition(each, size).flatten(0, 1) for each in (query, other))
+    query, other = (window_partition(each, size).flatten(0, 1) for each in (query, other))
     q = attention.query(query).unflatten(-1, (heads, -1)).transpose(1, 2)
     k, v = attention.key_value(other).unflatten(-1, (2, heads, -1)).permute(2, 0, 3, 1, 4)
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
@@ -88,7 +88,7 @@ def _window_attention(attention: nn.Module, query: Tensor, other: Tensor) -> Ten
         mask = shift_mask(height, width, size, shift, like=logits)
         logits = (logits.unflatten(0, (batch, -1)) + mask[None, :, None]).flatten(0, 1)
     out = attention.projection((logits.softmax(-1) @ v).transpose(1, 2).flatten(2))
-    out = merge(out.unflatten(0, (batch, -1)), size, height, width)
+    out = window_reverse(out.unflatten(0, (batch, -1)), size, height, width)
     return out.roll((shift, shift), (1, 2)) if shift else out
 
 
@@ -159,10 +159,12 @@ def _branch_block(
     window, shift = block.window_size, block.shift
     bottom, right = ((-size - shift) % window for size in (height, width))
     padded = F.pad(asked, (shift, right, shift, bottom), mode="reflect").permute(0, 2, 3, 1)
-    query, key, value = partition(padded, window).unflatten(-1, (3, block.num_heads, -1)).permute(3, 0, 1, 4, 2, 5)
+    query, key, value = (
+        window_partition(padded, window).unflatten(-1, (3, block.num_heads, -1)).permute(3, 0, 1, 4, 2, 5)
+    )
     logits = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1) + bias
     out = (logits.softmax(-1) @ value).transpose(2, 3).flatten(3)
-    out = merge(out, window, *padded.shape[1:3]).permute(0, 3, 1, 2)
+    out = window_reverse(out, window, *padded.shape[1:3]).permute(0, 3, 1, 2)
     attended = out[..., shift : shift + height, shift : shift + width]
     mixed = block.projection(attended + block.depthwise(values if local is None else local))
     x = x + mixed * block.norm.rescale(deviation) + block.norm.rebias(mean)
