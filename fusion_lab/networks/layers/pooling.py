@@ -75,8 +75,7 @@ class SharedMeans:
         self._asked += 1
         if self._asked <= len(self._known):
             return self._known[self._asked - 1].to(maps[0].dtype)
-        sides = zip(maps[0].shape[-2:], self._weights.shape, strict=True)
-        bottom, right = (side - known for side, known in sides)
+        bottom, right = (side - known for side, known in zip(maps[0].shape[-2:], self._weights.shape, strict=True))
         # Maps may be larger than the tile at the borders of the image.
         weights = F.pad(self._weights[None], (0, right, 0, bottom), mode="replicate")[0].to(maps[0].dtype)
         total = torch.cat([torch.einsum("bchw,hw->bc", x, weights) for x in maps], dim=1).double()
