@@ -42,7 +42,7 @@ def test_two_key_attention_is_multi_head_attention_over_two_tokens(dim, heads):
         return torch.stack(tokens, dim=-2).flatten(0, 2)
 
     expected, _ = reference(pixels(query), pixels(key0, key1), pixels(value0, value1))
-    actual = ours(query, (key0, key1), (value0, value1))
+    actual = ours(query, key1 - key0, (value0, value1))
     torch.testing.assert_close(actual.flatten(0, 2), expected[:, 0], atol=1e-12, rtol=1e-12)
 
 
@@ -63,7 +63,7 @@ def test_pixel_attention_follows_its_formula(kind):
             IPA: ((noise1 + own * (1 - score), noise2 + own * (1 + score)), (own, other)),
             PA: ((noise1 + own, own * score), (noise2 + own, other)),
         }[kind]
-        torch.testing.assert_close(actual, own + attention(own, keys, values))
+        torch.testing.assert_close(actual, own + attention(own, keys[1] - keys[0], values))
 
 
 def test_relation_scores_are_positive_and_sum_to_one_over_the_channels():

@@ -121,7 +121,7 @@ def head_mean_shares(attention, query, keys):
     plain.projection = nn.Identity()
     nn.init.eye_(plain.value.weight)
     nn.init.zeros_(plain.value.bias)
-    of_cross = plain(query, keys, (torch.zeros_like(query), torch.ones_like(query))).mean(dim=-1)
+    of_cross = plain(query, keys[1] - keys[0], (torch.zeros_like(query), torch.ones_like(query))).mean(dim=-1)
     return torch.stack([1 - of_cross, of_cross], dim=-1)
 
 
@@ -136,9 +136,13 @@ def pixel_attention_of(network, calls):
         "relation_score01": to_tokens(discriminator[0][1].softmax(dim=-1)),
         "relation_score10": to_tokens(discriminator[1][1].softmax(dim=-1)),
     }
-    for theirs, ours in (("cross_attn_0_to_1", "attention_a"), ("cross_attn_1_to_0", "attention_b")):
+    pixel = network.get_submodule(f"{block}.pixel_attention")
+    for row, (theirs, ours) in enumerate((("cross_attn_0_to_1", "attention_a"), ("cross_attn_1_to_0", "attention_b"))):
         name = f"{block}.pixel_attention.{ours}"
-        (query, keys, _), out = calls[name][0]
+        (query, difference, (_, other)), out = calls[name][0]
+        score = discriminator[row][1].softmax(dim=-1)
+        keys, _ = pixel.keys_and_values(query, other, score, pixel.noise1[row], pixel.noise2[row])
+        torch.testing.assert_close(difference, keys[1] - keys[0], rtol=0, atol=1e-6)
         inside[f"{theirs}.q"] = to_tokens(query)
         inside[f"{theirs}.k"] = torch.cat([to_tokens(key) for key in keys])
         inside[f"{theirs}.out"] = to_tokens(out)

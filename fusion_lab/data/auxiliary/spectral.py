@@ -56,7 +56,7 @@ class SpectralSynthesis(Synthesis):
     def draw(
         self, clear: NDArray[np.float32], companions: dict[str, Picture], generator: np.random.Generator
     ) -> Recipe:
-        """Choose ``power``, ``gain``, ``coarse``, ``level``, ``swapped`` (0 or 1), each ``()``, and ``shares`` ``(3,)``."""
+        """Choose ``power``, ``gain``, ``coarse``, ``level``, ``swapped`` (0 or 1), ``()`` each, ``shares`` ``(3,)``."""
         chosen: Recipe = {
             name: np.asarray(generator.uniform(*limits), np.float32) for name, limits in self.ranges.items()
         }

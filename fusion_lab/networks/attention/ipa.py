@@ -1,5 +1,6 @@
 """IPA, the interaction-enhanced pixel attention of TITA."""
 
+import torch
 from torch import Tensor
 
 from fusion_lab.networks.attention.pixel import PixelAttention
@@ -20,3 +21,9 @@ class IPA(PixelAttention):
         """Return the keys and values of `PixelAttention.keys_and_values`."""
         scored = own * score
         return (noise1 + own - scored, noise2 + own + scored), (own, other)
+
+    def key_difference_and_values(
+        self, own: Tensor, other: Tensor, score: Tensor, noise1: Tensor, noise2: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the difference ``N2 - N1 + 2 X phi`` of the keys, and the values."""
+        return torch.addcmul(noise2 - noise1, own, score, value=2), (own, other)

@@ -30,14 +30,20 @@ class TwoKeyAttention(nn.Module):
         for layer in (self.query, self.key, self.value):
             nn.init.uniform_(layer.weight, -bound, bound)
 
-    def forward(self, query: Tensor, keys: tuple[Tensor, Tensor], values: tuple[Tensor, Tensor]) -> Tensor:
-        """Attend from ``query`` ``(..., C)`` to two keys and values ``(..., C)`` each; returns ``(..., C)``."""
+    def forward(self, query: Tensor, key_difference: Tensor, values: tuple[Tensor, Tensor]) -> Tensor:
+        """Attend from ``query`` to two keys, of which only the difference counts, and their values, all ``(..., C)``.
+
+        Args:
+            query: What asks.
+            key_difference: The second key minus the first.
+            values: The value of each key.
+        """
 
         def heads(x: Tensor) -> Tensor:
             return x.unflatten(-1, (self.num_heads, -1))
 
         # One product for both keys. Their bias cancels: as a zero it is still a parameter with a gradient.
-        difference = heads(product(keys[1] - keys[0], self.key.weight, self.key.bias - self.key.bias))
+        difference = heads(product(key_difference, self.key.weight, self.key.bias - self.key.bias))
         logit = (heads(self.query(query)) * difference).sum(-1, keepdim=True)
         own, other = heads(self.value(values[0])), heads(self.value(values[1]))
         # On CUDA, autocast sums in float32, which `lerp` refuses beside half precision.
@@ -83,6 +89,16 @@ class PixelAttention(nn.Module, ABC):
             noise2: Second learnt offset of this direction, ``(C,)``.
         """
 
+    def key_difference_and_values(
+        self, own: Tensor, other: Tensor, score: Tensor, noise1: Tensor, noise2: Tensor
+    ) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Return the cross key minus the self key, all that attention needs of them, and the values.
+
+        A subclass that has the difference in fewer operations says so; the arguments are those of `keys_and_values`.
+        """
+        keys, values = self.keys_and_values(own, other, score, noise1, noise2)
+        return keys[1] - keys[0], values
+
     def relation_score(self, own: Tensor, other: Tensor) -> Tensor:
         """Score how the streams ``(B, H, W, C)`` relate: a softmax over the channels, ``(B, H, W, C)``."""
         return self.discriminator(torch.cat([own, other], dim=-1)).softmax(dim=-1)
@@ -93,5 +109,5 @@ class PixelAttention(nn.Module, ABC):
 
     def _direction(self, own: Tensor, other: Tensor, attention: TwoKeyAttention, row: int) -> Tensor:
         score = self.relation_score(own, other)
-        keys, values = self.keys_and_values(own, other, score, self.noise1[row], self.noise2[row])
-        return own + attention(own, keys, values)
+        difference, values = self.key_difference_and_values(own, other, score, self.noise1[row], self.noise2[row])
+        return own + attention(own, difference, values)

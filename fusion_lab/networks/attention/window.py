@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.networks.layers.linear import joint_linear_tokens_last, linear, linear_of_tokens_last
+from fusion_lab.networks.layers.linear import joint_heads, linear, linear_of_tokens_last
 from fusion_lab.networks.layers.strips import Part, in_strips_on_cpu
 from fusion_lab.networks.layers.windows import relative_position_index, shift_mask, window_partition, window_reverse
 
@@ -55,13 +55,12 @@ class WindowAttention(nn.Module):
 
         Of a ``part`` of a map, the first window begins at its first pixel.
         """
-        windows = self.windows(query, part)
         if query is other:
-            queries, keys_values = joint_linear_tokens_last(windows, self.query, self.key_value)
+            found = joint_heads(self.windows(query, part), self.num_heads, self.query, self.key_value)
         else:
-            (queries,) = joint_linear_tokens_last(windows, self.query)
-            (keys_values,) = joint_linear_tokens_last(self.windows(other, part), self.key_value)
-        return self.attend(queries, keys_values, part)
+            asking = joint_heads(self.windows(query, part), self.num_heads, self.query)
+            found = asking + joint_heads(self.windows(other, part), self.num_heads, self.key_value)
+        return self.attend(*found, part=part)
 
     def windows(self, x: Tensor, part: Part | None = None) -> Tensor:
         """Cut ``(B, H, W, C)`` into the windows of this attention, ``(B, rows, columns, N, C)``."""
@@ -70,12 +69,11 @@ class WindowAttention(nn.Module):
             x = x.roll((-self.shift, -self.shift), dims=(1, 2))
         return window_partition(x, self.window_size).unflatten(1, (rows, columns))
 
-    def attend(self, queries: Tensor, keys_values: Tensor, part: Part | None = None) -> Tensor:
-        """Attend from queries ``(B, rows, columns, C, N)``, keys and values ``(..., 2 C, N)`` to ``(B, H, W, C)``."""
+    def attend(self, queries: Tensor, keys: Tensor, values: Tensor, part: Part | None = None) -> Tensor:
+        """Attend from queries to keys and values, ``(B, rows, columns, heads, d, N)`` each; gives ``(B, H, W, C)``."""
         rows, columns = queries.shape[1:3]
-        keys, values = keys_values.chunk(2, dim=-2)
         bias = self.bias_table.index_select(0, self.index).T.unflatten(-1, (self.window_size**2, -1))
-        out = attention(self._heads(queries), self._heads(keys), self._heads(values), bias, self._masks(part))
+        out = attention(queries, keys, values, bias, self._masks(part))
         windows = linear_of_tokens_last(out.flatten(-3, -2).flatten(1, 2), self.projection)
         out = window_reverse(windows, self.window_size, rows * self.window_size, columns * self.window_size)
         return out.roll((self.shift, self.shift), dims=(1, 2)) if self.shift and part is None else out
@@ -89,18 +87,14 @@ class WindowAttention(nn.Module):
         inner, row, column, _ = self.masks
         return torch.stack([inner, inner, column, column] if part.bottom else [inner, row, inner, row])
 
-    def _heads(self, x: Tensor) -> Tensor:
-        """Split ``(..., C, N)`` into heads ``(..., heads, C / heads, N)``."""
-        return x.unflatten(-2, (self.num_heads, -1))
-
 
 def cross_attention(
     first: WindowAttention, second: WindowAttention, x: Tensor, y: Tensor, part: Part | None = None
 ) -> tuple[Tensor, Tensor]:
     """Let two maps ``(B, H, W, C)`` attend to each other: ``first(x, y)`` and ``second(y, x)``, each cut once."""
-    queries_x, keys_values_x = joint_linear_tokens_last(first.windows(x, part), first.query, second.key_value)
-    queries_y, keys_values_y = joint_linear_tokens_last(first.windows(y, part), second.query, first.key_value)
-    return first.attend(queries_x, keys_values_y, part), second.attend(queries_y, keys_values_x, part)
+    queries_x, *keys_values_x = joint_heads(first.windows(x, part), first.num_heads, first.query, second.key_value)
+    queries_y, *keys_values_y = joint_heads(first.windows(y, part), first.num_heads, second.query, first.key_value)
+    return first.attend(queries_x, *keys_values_y, part=part), second.attend(queries_y, *keys_values_x, part=part)
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None = None) -> Tensor:
@@ -125,6 +119,10 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks
     # Autocast would compute in its own type here, but not in the backward pass.
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
+    if in_strips_on_cpu(queries) and dtype == queries.dtype:
+        return _by_powers(*(x.flatten(0, 1) for x in (queries, keys, values)), bias, masks, rows).unflatten(
+            0, (batch, rows)
+        )
     flat = (x.flatten(0, 1).to(dtype).contiguous() for x in (queries, keys, values))
     return _Attention.apply(*flat, bias.to(dtype).contiguous(), masks, rows).unflatten(0, (batch, rows))
 
@@ -153,7 +151,7 @@ class _Attention(torch.autograd.Function):
     def forward(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, rows: int) -> Tensor:
         with _as_given(queries):
             parts = [
-                _answers(queries[part], keys[part], values[part], bias, masks, last, rows)
+                values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
                 for part, last in _parts(queries, rows)
             ]
             return torch.cat(parts)
@@ -199,34 +197,40 @@ def _parts(queries: Tensor, rows: int) -> Iterator[tuple[slice, int]]:
         yield slice(first, first + step), -(first + 1) % rows
 
 
-def _answers(
-    queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int
-) -> Tensor:
-    """Compute ``V P^T``; in strips on a CPU by powers of two, in place, where none of them overflows.
+def _by_powers(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, rows: int) -> Tensor:
+    """Compute the attention of `_Attention` by powers of two, in place, where none of them overflows.
 
-    The maximum need not be taken off then, and the sums divide what comes out: half the time of a softmax.
+    The maximum need not be taken off then, and the sums divide what comes out: half the time of a softmax. The maps
+    have the keys first, so that the second product turns nothing; masks are the same either way.
     """
-    if in_strips_on_cpu(queries):
-        powers = _add_masks(_logits(queries, keys, bias, log2(e)), masks, last, rows, log2(e)).exp2_()
-        sums = powers.sum(dim=-1)
+    out = torch.empty(queries.shape, dtype=queries.dtype)
+    scaled = queries * (log2(e) * queries.shape[-2] ** -0.5)
+    factors, scaled_masks = (bias.mT * log2(e)).contiguous(), None if masks is None else masks * log2(e)
+    memory: Tensor | None = None
+    for part, last in _parts(queries, rows):
+        key, query = keys[part].flatten(0, 2), scaled[part].flatten(0, 2)
+        if memory is None:
+            memory = query.new_empty(len(query), query.shape[-1], query.shape[-1])
+        logits = torch.bmm(key.mT, query, out=memory[: len(query)]).unflatten(0, scaled[part].shape[:3])
+        powers = _add_masks(logits.add_(factors), scaled_masks, last, rows).exp2_()
+        sums = powers.sum(dim=-2, keepdim=True)
         least, largest = (bound.item() for bound in sums.aminmax())
         if least > _SMALLEST_SUM and largest < _LARGEST_SUM:
-            return (values @ powers.mT).div_(sums[..., None, :])
-    return values @ _probabilities(queries, keys, bias, masks, last, rows).mT
+            torch.div(values[part] @ powers, sums, out=out[part])
+        else:
+            probabilities = _probabilities(queries[part], keys[part], bias, masks, last, rows)
+            out[part] = values[part] @ probabilities.mT
+    return out
 
 
 def _probabilities(queries: Tensor, keys: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
-    return _add_masks(_logits(queries, keys, bias), masks, last, rows).softmax(dim=-1)
+    logits = ((queries * queries.shape[-2] ** -0.5).mT @ keys).add_(bias)
+    return _add_masks(logits, masks, last, rows).softmax(dim=-1)
 
 
-def _logits(queries: Tensor, keys: Tensor, bias: Tensor, factor: float = 1.0) -> Tensor:
-    logits = (queries * (factor * queries.shape[-2] ** -0.5)).mT @ keys
-    return logits.add_(bias if factor == 1 else bias * factor)
-
-
-def _add_masks(logits: Tensor, masks: Tensor | None, last: int, rows: int, factor: float = 1.0) -> Tensor:
+def _add_masks(logits: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
     if masks is not None:
-        _, row, column, both = masks[:, None].to(logits.dtype) * factor
+        _, row, column, both = masks[:, None].to(logits.dtype)
         logits[:, -1] += row
         logits[last::rows, :-1] += column
         logits[last::rows, -1] += both - row

@@ -72,16 +72,23 @@ def joint_linear(x: Tensor, *layers: nn.Linear | Pointwise) -> tuple[Tensor, ...
     return product(x, torch.cat(weights), bias).split([len(weight) for weight in weights], dim=-1)
 
 
-def joint_linear_tokens_last(x: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """Apply several linear layers to the same tokens ``(..., N, in)``; returns ``(..., out, N)`` of each.
+def joint_heads(x: Tensor, heads: int, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """Apply linear layers to the same tokens ``(..., N, C)`` by one product, and cut what comes out into heads.
 
-    In strips the weights stand on the left: what comes out need not be turned.
+    In strips the weights stand on the left: what comes out need not be turned, and as it lies head by head, it need not
+    be copied for a product of each window and head either.
+
+    Returns:
+        ``(..., heads, C / heads, N)`` for each C outputs of the layers, in their order.
     """
-    if not _may_choose(x):
-        return tuple(each.mT for each in joint_linear(x, *layers))
-    bias = torch.cat([layer.bias for layer in layers])
-    joint = (torch.cat([layer.weight for layer in layers]) @ x.mT).add_(bias[:, None])
-    return joint.split([layer.out_features for layer in layers], dim=-2)
+    # (C-wide outputs, heads, d, in) to (heads, outputs, d, in).
+    order = (-1, heads, x.shape[-1] // heads)
+    weight = torch.cat([layer.weight for layer in layers]).unflatten(0, order).transpose(0, 1)
+    bias = torch.cat([layer.bias for layer in layers]).unflatten(0, order).transpose(0, 1)
+    shape = weight.shape[:3]
+    weight, bias = weight.flatten(0, 2), bias.flatten()
+    joint = (weight @ x.mT).add_(bias[:, None]) if _may_choose(x) else product(x, weight, bias).mT
+    return joint.unflatten(-2, shape).unbind(-3)
 
 
 def linear_of_tokens_last(x: Tensor, layer: nn.Linear) -> Tensor:

@@ -78,7 +78,7 @@ class AdaptiveFusion(nn.Module):
         def fuse(x: Tensor, y: Tensor) -> Tensor:
             fused = torch.zeros_like(x)
             for i, (from_a, from_b) in enumerate(zip(self.source_a(x), self.source_b(y), strict=True)):
-                fused = fused + weights[:, 0, i] * from_a + weights[:, 1, i] * from_b
+                fused = torch.addcmul(torch.addcmul(fused, weights[:, 0, i], from_a), weights[:, 1, i], from_b)
             return fused
 
         return over_rows(fuse, [x, y], self.halo)

@@ -40,7 +40,8 @@ class HighPass(Operation):
         low = torch.zeros_like(x)
         for tap in range(9):
             row, column = divmod(tap, 3)
-            low = low + kernels[:, tap : tap + 1] * padded[..., row : row + height, column : column + width]
+            moved = padded[..., row : row + height, column : column + width]
+            low = torch.addcmul(low, kernels[:, tap : tap + 1], moved)
         return x - low
 
 

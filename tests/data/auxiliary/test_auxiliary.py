@@ -5,16 +5,23 @@ from kornia.color import rgb_to_grayscale
 from skimage.data import astronaut
 from torch.utils.data import default_collate
 
-from fusion_lab.data.auxiliary import ExposureSynthesis, FocusSynthesis, StoredFocus
+from fusion_lab.data.auxiliary import ExposureSynthesis, FocusSynthesis, SpectralSynthesis, StoredFocus
 from fusion_lab.data.focus_maps import DepthMap, SegmentMap
 from fusion_lab.data.images import Picture
+from fusion_lab.data.synthetic.two_layers import gaussian_blur
 from fusion_lab.errors import FusionLabError
 
 IMAGES = [(astronaut()[top : top + 64, 100:172] / 255).astype(np.float32) for top in (0, 100, 250)]
 CLEAR = torch.from_numpy(np.stack(IMAGES)).permute(0, 3, 1, 2).contiguous()
 DEFOCUS = FocusSynthesis(SegmentMap(), "disc", (2.0, 5.0), linear_light=True, occlusion=True)
 HAZY = FocusSynthesis(contrast=(0.5, 0.9), veil=0.3)
-ALL = {"paper": FocusSynthesis(), "defocus": DEFOCUS, "hazy": HAZY, "exposure": ExposureSynthesis()}
+ALL = {
+    "paper": FocusSynthesis(),
+    "defocus": DEFOCUS,
+    "hazy": HAZY,
+    "exposure": ExposureSynthesis(),
+    "spectral": SpectralSynthesis(),
+}
 
 
 def recipes(synthesis, seed=0):
@@ -33,7 +40,7 @@ def fixture_synthesis(request):
 def test_sources_are_in_range_and_come_back_from_the_seed(synthesis):
     sources = render(synthesis, recipes(synthesis))
     for source in sources:
-        assert source.shape == CLEAR.shape
+        assert source.shape in (CLEAR.shape, CLEAR[:, :1].shape)
         assert source.dtype == torch.float32
         assert 0 <= source.min() < source.max() <= 1
     for source, again in zip(sources, render(synthesis, recipes(synthesis)), strict=True):
@@ -133,6 +140,36 @@ def test_a_bright_scene_does_not_vanish_from_the_over_exposed_image():
     assert synthesis.draw(night, {}, np.random.default_rng(0))["over_stops"] >= 1.8
 
 
+def test_bands_share_their_detail_and_differ_in_coarse_brightness():
+    flat = SpectralSynthesis(power=(2.0, 2.0), gain=(1.0, 1.0), spread=0.0, coarse=(0.0, 0.0), level=(0.4, 0.4))
+    chosen = [{**recipe, "swapped": np.float32(0)} for recipe in recipes(flat)]
+    visible, other = render(flat, chosen)
+    torch.testing.assert_close(visible, rgb_to_grayscale(CLEAR) ** 2)
+    mean = CLEAR.mean(dim=1, keepdim=True)
+
+    def coarse(image):
+        return gaussian_blur(image, torch.full((3,), 8.0), 8.0)
+
+    # Nothing is left of the coarse brightness but at the clipped ends, and all of the detail.
+    assert (coarse(other) - 0.4).abs().mean() < 0.3 * (coarse(mean) - 0.4).abs().mean()
+    inside = (other > 0) & (other < 1)
+    assert inside.float().mean() > 0.9
+    torch.testing.assert_close((other - 0.4)[inside], (mean - coarse(mean))[inside], rtol=0, atol=1e-6)
+
+
+def test_either_band_may_be_first():
+    synthesis = SpectralSynthesis()
+    drawn = [recipe for seed in range(5) for recipe in recipes(synthesis, seed)]
+    assert {float(recipe["swapped"]) for recipe in drawn} == {0.0, 1.0}
+    for recipe in drawn:
+        np.testing.assert_allclose(recipe["shares"].sum(), 1, atol=1e-6)
+    chosen = recipes(synthesis)
+    first, second = render(synthesis, chosen)
+    turned = [{**recipe, "swapped": 1 - recipe["swapped"]} for recipe in chosen]
+    for source, other in zip(render(synthesis, turned), (second, first), strict=True):
+        assert torch.equal(source, other)
+
+
 def test_stored_images_are_taken_as_they_are():
     synthesis = StoredFocus()
     grey, colour = np.full((4, 5), 51, np.uint8), np.zeros((4, 5, 3), np.uint16)
@@ -153,6 +190,9 @@ def test_stored_images_are_taken_as_they_are():
         (lambda: FocusSynthesis(kernel="box"), "Found `kernel = box`"),
         (lambda: ExposureSynthesis(over_stops=(2.0, 1.0)), "Found `over_stops ="),
         (lambda: ExposureSynthesis(contrast=(0.0, 1.0)), "Found `contrast ="),
+        (lambda: SpectralSynthesis(coarse=(0.5, 0.0)), "Found `coarse ="),
+        (lambda: SpectralSynthesis(power=(0.0, 1.0)), "Found `power = 0.0`"),
+        (lambda: SpectralSynthesis(radius=0.0), "Found `radius = 0.0`"),
     ],
 )
 def test_wrong_arguments_are_told(make, message):
