@@ -56,11 +56,11 @@ class WindowAttention(nn.Module):
         Of a ``part`` of a map, the first window begins at its first pixel.
         """
         if query is other:
-            found = joint_heads(self.windows(query, part), self.num_heads, self.query, self.key_value)
+            queries, keys, values = joint_heads(self.windows(query, part), self.num_heads, self.query, self.key_value)
         else:
-            asking = joint_heads(self.windows(query, part), self.num_heads, self.query)
-            found = asking + joint_heads(self.windows(other, part), self.num_heads, self.key_value)
-        return self.attend(*found, part=part)
+            (queries,) = joint_heads(self.windows(query, part), self.num_heads, self.query)
+            keys, values = joint_heads(self.windows(other, part), self.num_heads, self.key_value)
+        return self.attend(queries, keys, values, part)
 
     def windows(self, x: Tensor, part: Part | None = None) -> Tensor:
         """Cut ``(B, H, W, C)`` into the windows of this attention, ``(B, rows, columns, N, C)``."""
@@ -92,9 +92,10 @@ def cross_attention(
     first: WindowAttention, second: WindowAttention, x: Tensor, y: Tensor, part: Part | None = None
 ) -> tuple[Tensor, Tensor]:
     """Let two maps ``(B, H, W, C)`` attend to each other: ``first(x, y)`` and ``second(y, x)``, each cut once."""
-    queries_x, *keys_values_x = joint_heads(first.windows(x, part), first.num_heads, first.query, second.key_value)
-    queries_y, *keys_values_y = joint_heads(first.windows(y, part), first.num_heads, second.query, first.key_value)
-    return first.attend(queries_x, *keys_values_y, part=part), second.attend(queries_y, *keys_values_x, part=part)
+    heads = first.num_heads
+    queries_x, keys_x, values_x = joint_heads(first.windows(x, part), heads, first.query, second.key_value)
+    queries_y, keys_y, values_y = joint_heads(first.windows(y, part), heads, second.query, first.key_value)
+    return first.attend(queries_x, keys_y, values_y, part), second.attend(queries_y, keys_x, values_x, part)
 
 
 def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None = None) -> Tensor:
@@ -120,9 +121,8 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
         dtype = torch.get_autocast_dtype(device)
     if in_strips_on_cpu(queries) and dtype == queries.dtype:
-        return _by_powers(*(x.flatten(0, 1) for x in (queries, keys, values)), bias, masks, rows).unflatten(
-            0, (batch, rows)
-        )
+        query, key, value = (x.flatten(0, 1) for x in (queries, keys, values))
+        return _by_powers(query, key, value, bias, masks, rows).unflatten(0, (batch, rows))
     flat = (x.flatten(0, 1).to(dtype).contiguous() for x in (queries, keys, values))
     return _Attention.apply(*flat, bias.to(dtype).contiguous(), masks, rows).unflatten(0, (batch, rows))
 
@@ -203,13 +203,13 @@ def _by_powers(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, mask
     The maximum need not be taken off then, and the sums divide what comes out: half the time of a softmax. The maps
     have the keys first, so that the second product turns nothing; masks are the same either way.
     """
-    out = torch.empty(queries.shape, dtype=queries.dtype)
+    out = queries.new_empty(queries.shape)
     scaled = queries * (log2(e) * queries.shape[-2] ** -0.5)
     factors, scaled_masks = (bias.mT * log2(e)).contiguous(), None if masks is None else masks * log2(e)
-    memory: Tensor | None = None
+    memory = queries.new_empty(0)
     for part, last in _parts(queries, rows):
         key, query = keys[part].flatten(0, 2), scaled[part].flatten(0, 2)
-        if memory is None:
+        if not len(memory):
             memory = query.new_empty(len(query), query.shape[-1], query.shape[-1])
         logits = torch.bmm(key.mT, query, out=memory[: len(query)]).unflatten(0, scaled[part].shape[:3])
         powers = _add_masks(logits.add_(factors), scaled_masks, last, rows).exp2_()
