@@ -18,7 +18,7 @@ from fusion_lab.networks.layers.threads import Threads
 _pixels: ContextVar[int | None] = ContextVar("pixels", default=None)
 _threads: ContextVar[Threads] = ContextVar("threads")
 
-PART = {"cpu": 2**13}
+PART = {"cpu": 2**12}
 """The pixels of a part that fit the caches, by the kind of device; elsewhere as many as `_PART_ELSEWHERE`."""
 _PART_ELSEWHERE = 2**18
 _LEAST_ROWS = 32
