@@ -16,7 +16,9 @@ Recipe = dict[str, NDArray[np.float32]]
 class Synthesis(ABC):
     """Make the two sources of a digital-photography task from the visible image of a scene.
 
-    Of focuses and exposures that image is the ideal fusion; a subclass of which this is not true says so. In two stages: `draw` chooses in the process that reads the scene, `render` makes the images of a whole batch, there
+    Of focuses and exposures that image is the ideal fusion; a subclass of which this is not true says so.
+
+    In two stages: `draw` chooses in the process that reads the scene, `render` makes the images of a whole batch, there
     or on the device of the network. The images are the same, but for rounding.
     """
 
