@@ -35,7 +35,11 @@ def fuse_row(name: str, height: int = 480, width: int = 640) -> Callable[[bool],
 
         from fusion_lab.inference.tiling import fuse_luminance
         from fusion_lab.networks import TITA, GIFNet
+        from fusion_lab.runs.memory import keep_freed_memory
 
+        if not plain:
+            # As the program does.
+            keep_freed_memory(maps=False)
         torch.manual_seed(0)
         network = {"tita": TITA, "gifnet": GIFNet}[name]().eval()
         a, b = torch.rand(2, 1, 1, height, width).unbind()

@@ -12,6 +12,7 @@ from fusion_lab import __version__
 from fusion_lab.cli.commands import COMMANDS, MOVED, TRAINER_COMMANDS, usage
 from fusion_lab.errors import FusionLabError, FusionLabWarning
 from fusion_lab.files import expand_homes
+from fusion_lab.runs.memory import keep_freed_memory
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,6 +38,7 @@ def _dispatch(command: str, words: list[str]) -> int:
         raise FusionLabError(MOVED[command])
     if command not in COMMANDS:
         raise FusionLabError(f"There is no command '{command}': choose one of {', '.join(COMMANDS)}.")
+    keep_freed_memory(maps=command in TRAINER_COMMANDS)
     if command in TRAINER_COMMANDS:
         return import_module("fusion_lab.cli.trainer").main(command, words)
     return import_module(f"fusion_lab.cli.{command}").main(words)

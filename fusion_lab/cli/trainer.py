@@ -7,7 +7,6 @@ from pathlib import Path
 
 from fusion_lab.errors import REQUEUE, FusionLabError
 from fusion_lab.runs.compose import compose
-from fusion_lab.runs.memory import keep_freed_memory
 from fusion_lab.runs.run import NO_EXPERIMENT, Run
 
 
@@ -23,7 +22,6 @@ def main(command: str, argv: list[str]) -> int:
         raise FusionLabError(f"{error}.") from None
     if not ours.config and "--help" not in options and "-h" not in options:
         raise FusionLabError(NO_EXPERIMENT)
-    keep_freed_memory()
     run = Run(compose(ours.config), options, [command, *argv], command)
     if command == "fit":
         return _fit(run, ours.ckpt_path)

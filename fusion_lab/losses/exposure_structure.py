@@ -36,12 +36,14 @@ def exposure_similarity(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Te
     moments = torch.cat([f, a, b, f * f, a * a, b * b, f * a, f * b, a * b], dim=1)
     means = gaussian_filter(moments, SIDE, 1.5)
     mean_f, mean_a, mean_b, ff, aa, bb, fa, fb, ab = means.split(1, dim=1)
-    variance_f = ff - mean_f**2
+    variance_f = (ff - mean_f**2).clamp(min=0)
     desired = (
         share_a**2 * (aa - mean_a**2) + share_b**2 * (bb - mean_b**2) + 2 * share_a * share_b * (ab - mean_a * mean_b)
-    )
+    ).clamp(min=0)
     covariance = share_a * (fa - mean_f * mean_a) + share_b * (fb - mean_f * mean_b)
-    return ((2 * covariance + _STABILISER) / (desired + variance_f + _STABILISER)).mean()
+    similarity = (2 * covariance + _STABILISER) / (desired + variance_f + _STABILISER)
+    # Where one source is nearly the other inverted, shares are large, and rounding is no longer small.
+    return similarity.clamp(-1, 1).mean()
 
 
 class ExposureStructure(LossTerm):

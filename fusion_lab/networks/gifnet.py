@@ -155,23 +155,24 @@ class GIFNet(FusionNetwork):
         def embed(branch: Branch, features: Tensor) -> Tensor:
             return over_rows(branch.embedding, [pad_to_multiple(features, 4)], halo=1)
 
-        x, queries, values = own.blocks[0](embed(own, main), bias)
-        # A map of its own, or it would keep the keys and values in memory too.
-        queries = queries.contiguous(memory_format=torch.channels_last)
+        lends = self.fixed_influence != 0
+        x, queries, values = own.blocks[0](embed(own, main), bias, lends=lends)
         local = values if task == "multi_modal" else None
         del values
-        if self.fixed_influence != 0:
+        if lends:
+            # A map of its own, or it would keep the keys and values in memory too.
+            queries = queries.contiguous(memory_format=torch.channels_last)
             # The release's auxiliary DP branch also convolves MM's values.
             y, _, _ = other.blocks[0](embed(other, auxiliary), bias, queries, local, detach_auxiliary)
-            x = x + self._influence(task) * y
+            x = torch.addcmul(x, y, self._influence(task, like=y).to(y.dtype))
             del y
         del queries, local
         x, _, _ = own.blocks[1](x, self.offset_bias[1]())
         return over_rows(self.merge, [x], halo=1)[..., :height, :width]
 
-    def _influence(self, task: BranchName) -> Tensor | float:
+    def _influence(self, task: BranchName, like: Tensor) -> Tensor:
         if self.fixed_influence is not None:
-            return self.fixed_influence
+            return like.new_tensor(self.fixed_influence)
         return self.influence[task if task in self.influence else "shared"]
 
     def reconstruct(self, features: Tensor) -> Tensor:

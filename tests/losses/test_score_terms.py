@@ -78,3 +78,16 @@ def test_visual_information_needs_room():
 def test_an_unknown_target_is_refused():
     with pytest.raises(FusionLabError, match="maximum, mean, sharper"):
         Intensity("darkest")
+
+
+@pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)
+@pytest.mark.parametrize("contrast", [0.0, 0.003, 0.03, 0.3])
+def test_a_source_that_is_the_other_one_inverted_gives_no_negative_loss(term, contrast):
+    wave = torch.rand(1, 1, 64, 64, generator=torch.Generator().manual_seed(0)) - 0.5
+    a, b = (((level + sign * contrast * wave) * 255).round() / 255 for level, sign in ((0.6, 1), (0.4, -1)))
+    for fused in (a, b, (a + b) / 2):
+        fused = fused.clone().requires_grad_()
+        loss = term(fused, sample(a, b))
+        loss.backward()
+        assert 0 <= loss.item() < 2
+        assert fused.grad.isfinite().all()

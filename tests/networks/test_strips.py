@@ -125,6 +125,36 @@ def test_parts_are_as_small_as_asked_and_cover_the_map_once():
     assert [part.right for _, part in seen] == [False, True] * 3
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    size=st.tuples(st.integers(8, 40), st.integers(8, 40)),
+    window=st.sampled_from([4, 8]),
+    shifted=st.booleans(),
+    pixels=st.integers(1, 700),
+)
+@torch.no_grad()
+def test_windows_that_are_mirrored_at_the_borders(size, window, shifted, pixels):
+    height, width = size
+    shift = window // 2 if shifted else 0
+    x = torch.rand(2, *size, 3)
+
+    def means(_, streams):
+        windows = streams[0].unflatten(1, (-1, window)).unflatten(3, (-1, window))
+        return [windows.mean(dim=(2, 4), keepdim=True).expand_as(windows).flatten(3, 4).flatten(1, 2)]
+
+    with in_strips(pixels):
+        (parts,) = over_windows(means, [x], window, shift, overwrite=False, mirrored=True)
+    (whole,) = over_windows(means, [x], window, shift, mirrored=True)
+    assert parts.shape == whole.shape == x.shape
+    torch.testing.assert_close(parts, whole)
+    # The first window holds the first pixels and their mirror images.
+    rows, columns = ([abs(place) for place in range(-shift, window - shift)] for _ in range(2))
+    torch.testing.assert_close(whole[:, 0, 0], x[:, rows][:, :, columns].mean(dim=(1, 2)))
+    last = [place if place < height else 2 * (height - 1) - place for place in range(-shift, height + window)]
+    first = (height - 1 + shift) // window * window
+    torch.testing.assert_close(whole[:, -1, 0], x[:, last[first : first + window]][:, :, columns].mean(dim=(1, 2)))
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(4, 90), st.integers(1, 40), st.integers(0, 3), st.sampled_from(["zeros", "reflect"]))
 @torch.no_grad()

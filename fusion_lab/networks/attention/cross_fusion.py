@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from fusion_lab.networks.attention.window import attention
 from fusion_lab.networks.layers.linear import Pointwise, joint_linear
@@ -66,7 +65,8 @@ class BranchBlock(nn.Module):
         queries: Tensor | None = None,
         local: Tensor | None = None,
         detach: bool = False,
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        lends: bool = False,
+    ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Work on a map.
 
         Args:
@@ -75,14 +75,15 @@ class BranchBlock(nn.Module):
             queries: Queries of another branch, ``(B, C, H, W)``, to ask with instead of its own.
             local: Values of another branch, ``(B, C, H, W)``, for the depthwise convolution instead of its own.
             detach: Let no gradient pass through the attention and the depthwise convolution.
+            lends: Whether another branch will ask with its own queries.
 
         Returns:
-            The new map, the queries it was asked with, and its own values, ``(B, C, H, W)`` each.
+            The new map, its own queries, if it lends them, and its own values, ``(B, C, H, W)`` each.
         """
         mean, deviation = self.norm.statistics(x)
         rescale, rebias = self.norm.rescale(deviation), self.norm.rebias(mean)
         scale, offset = self.norm.as_factors(mean, deviation)
-        attended, queries, values = self._attend(x, scale, offset, bias, queries)
+        attended, values, own_queries = self._attend(x, scale, offset, bias, queries, lends)
 
         def finish(x: Tensor, attended: Tensor, local: Tensor) -> Tensor:
             mixed = self.projection(attended + self.depthwise(local))
@@ -90,32 +91,24 @@ class BranchBlock(nn.Module):
             return x + self.mlp(x)
 
         x = over_rows(finish, [x, attended, values if local is None else local], halo=2, into=attended)
-        return x, queries, values
+        return x, own_queries, values
 
     def _attend(
-        self, x: Tensor, scale: Tensor, offset: Tensor, bias: Tensor, queries: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Attend within a map ``(B, C, H, W)``; gives what was attended, the queries and the values, each as large."""
-        height, width = x.shape[-2:]
-        window, shift = self.window_size, self.shift
-        # As many windows as the shifted map needs; where it ends with a window, it gets none beyond.
-        bottom, right = ((size + shift + window - 1) // window * window - size - shift for size in (height, width))
-        streams = [x] if queries is None else [x, queries]
-        if shift or bottom or right:
-            # What is local to a pixel does not mind the order: fewer channels are mirrored before it than after.
-            streams = [F.pad(stream, (shift, right, shift, bottom), mode="reflect") for stream in streams]
+        self, x: Tensor, scale: Tensor, offset: Tensor, bias: Tensor, queries: Tensor | None, lends: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Attend within a map ``(B, C, H, W)``; gives what was attended, values and own queries, each as large."""
 
         def attend(_: object, maps: list[Tensor]) -> list[Tensor]:
             normed = torch.addcmul(offset.permute(0, 2, 3, 1), maps[0], scale.permute(0, 2, 3, 1))
             asked, values = joint_linear(normed, self.query_key, self.value)
             own, keys = asked.chunk(2, dim=-1)
             asking = maps[1] if len(maps) > 1 else own
-            query, key, value = (split_heads(each, window, self.num_heads) for each in (asking, keys, values))
-            out = join_heads(attention(query, key, value, bias), window)
-            return [out, values] if len(maps) > 1 else [out, values, own]
+            query, key, value = (split_heads(each, self.window_size, self.num_heads) for each in (asking, keys, values))
+            out = join_heads(attention(query, key, value, bias), self.window_size)
+            return [out, values, own] if lends else [out, values]
 
-        found = over_windows(attend, [stream.permute(0, 2, 3, 1) for stream in streams], window, overwrite=False)
-        attended, values, *own_queries = (
-            each.permute(0, 3, 1, 2)[..., shift : shift + height, shift : shift + width] for each in found
-        )
-        return attended, own_queries[0] if queries is None else queries, values
+        # What is local to a pixel does not mind the order: fewer channels are mirrored before it than after.
+        streams = [each.permute(0, 2, 3, 1) for each in ([x] if queries is None else [x, queries])]
+        found = over_windows(attend, streams, self.window_size, self.shift, overwrite=False, mirrored=True)
+        attended, values, *own_queries = (each.permute(0, 3, 1, 2) for each in found)
+        return attended, values, own_queries[0] if lends else None

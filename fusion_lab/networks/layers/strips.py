@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fusion_lab.networks.layers.threads import Threads
 
@@ -73,41 +74,52 @@ def over_windows(
     window: int,
     shift: int = 0,
     overwrite: bool = True,
+    mirrored: bool = False,
 ) -> list[Tensor]:
     """Apply what is local to windows; with a window of one pixel, what is local to pixels.
 
     Args:
         function: Gives new maps for a part of the given ones, or, without a part, for the whole of them.
-        streams: Maps ``(B, H, W, C)``, sides multiples of the window.
+        streams: Maps ``(B, H, W, C)``, sides multiples of the window unless mirrored.
         window: Side of a window in pixels.
-        shift: Pixels by which the windows are shifted, cyclically.
+        shift: Pixels by which the windows are shifted, cyclically unless mirrored.
         overwrite: In strips, put the new maps in the place of the given ones.
+        mirrored: Let the windows begin ``shift`` pixels before the maps and go on beyond them, where they are mirrored;
+            the function gets the maps with these borders, and they are cut off what it gives.
 
     Returns:
         The new maps, ``(B, H, W, C)`` each.
     """
     pixels = _part_pixels(streams[0])
-    if pixels is None:
-        return list(function(None, list(streams)))
     height, width = streams[0].shape[1:3]
-    columns = _step(width, max(1, pixels // window), window)
-    rows = _step(height, max(1, pixels // columns), window)
+    top, left, bottom, right = shift, shift, height + shift, width + shift
+    if mirrored:
+        top, left, bottom, right = -shift, -shift, *(-(-side // window) * window - shift for side in (bottom, right))
+    if pixels is None:
+        if not mirrored or (top, left, bottom, right) == (0, 0, height, width):
+            return list(function(None, list(streams)))
+        border = (-left, right - width, -top, bottom - height)
+        padded = [F.pad(x.permute(0, 3, 1, 2), border, mode="reflect").permute(0, 2, 3, 1) for x in streams]
+        return [x[:, shift : shift + height, shift : shift + width] for x in function(None, padded)]
+    columns = _step(right - left, max(1, pixels // window), window)
+    rows = _step(bottom - top, max(1, pixels // columns), window)
     new = list(streams) if overwrite else []
     lock = Lock()
 
     def work(place: tuple[int, int]) -> None:
-        top, left = place
-        bottom, right = min(top + rows, height + shift), min(left + columns, width + shift)
-        vertical, horizontal = _pieces(top, bottom, height), _pieces(left, right, width)
-        taken = [_take(stream, vertical, horizontal) for stream in streams]
-        parts = function(Part(bottom == height + shift, right == width + shift), taken)
+        row, column = place
+        last_row, last_column = min(row + rows, bottom), min(column + columns, right)
+        vertical = _pieces(row, last_row, height, mirrored)
+        horizontal = _pieces(column, last_column, width, mirrored)
+        taken = [_take(_take(stream, vertical, 1), horizontal, 2) for stream in streams]
+        parts = function(Part(last_row == bottom, last_column == right), taken)
         with lock:
             if not new:
                 new.extend(part.new_empty(len(part), height, width, part.shape[-1]) for part in parts)
         for whole, part in zip(new, parts, strict=True):
             _put(whole, vertical, horizontal, part)
 
-    places = product(range(shift, height + shift, rows), range(shift, width + shift, columns))
+    places = product(range(top, bottom, rows), range(left, right, columns))
     _threads.get().each(work, places, like=streams[0])
     return new
 
@@ -168,25 +180,31 @@ def _step(side: int, most: int, window: int) -> int:
     return -(-windows // -(-windows // at_most)) * window
 
 
-def _pieces(start: int, stop: int, side: int) -> list[slice]:
-    """Say where a range lies that goes on at 0 where the side ends."""
-    return [slice(start, stop)] if stop <= side else [slice(start, side), slice(0, stop - side)]
+def _pieces(start: int, stop: int, side: int, mirrored: bool) -> list[range]:
+    """Say where a range lies that goes on at 0 where the side ends, or backwards at both ends where it is mirrored."""
+    inner = range(max(start, 0), min(stop, side))
+    before = range(-start, 0, -1) if mirrored else range(0)
+    after = range(side - 2, 2 * side - 2 - stop, -1) if mirrored else range(stop - side)
+    return [piece for piece in (before, inner, after) if piece]
 
 
-def _take(x: Tensor, vertical: list[slice], horizontal: list[slice]) -> Tensor:
-    rows = [
-        torch.cat([x[:, v, h] for h in horizontal], 2) if len(horizontal) > 1 else x[:, v, horizontal[0]]
-        for v in vertical
+def _take(x: Tensor, pieces: list[range], dim: int) -> Tensor:
+    taken = [
+        x.narrow(dim, piece.start, len(piece))
+        if piece.step > 0
+        else x.index_select(dim, torch.arange(piece.start, piece.stop, piece.step, device=x.device))
+        for piece in pieces
     ]
-    return torch.cat(rows, 1) if len(rows) > 1 else rows[0]
+    return torch.cat(taken, dim) if len(taken) > 1 else taken[0]
 
 
-def _put(x: Tensor, vertical: list[slice], horizontal: list[slice], part: Tensor) -> None:
+def _put(x: Tensor, vertical: list[range], horizontal: list[range], part: Tensor) -> None:
     top = 0
     for v in vertical:
-        bottom, left = top + v.stop - v.start, 0
+        bottom, left = top + len(v), 0
         for h in horizontal:
-            right = left + h.stop - h.start
-            x[:, v, h] = part[:, top:bottom, left:right]
+            right = left + len(h)
+            if v.step > 0 and h.step > 0:
+                x[:, v.start : v.stop, h.start : h.stop] = part[:, top:bottom, left:right]
             left = right
         top = bottom
