@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.inference.tile_file import TileFile
 from fusion_lab.networks.base import FusionNetwork, ManySourceNetwork
 from fusion_lab.networks.layers.padding import pad_to_next_multiple
 from fusion_lab.networks.layers.pooling import SharedMeans, UnknownMeanError
@@ -32,6 +33,7 @@ def fuse_luminance(network: FusionNetwork, source_a: Tensor, source_b: Tensor, m
     memory than the limit is fused in overlapping tiles. The outermost pixels of a tile, which see its border,
     are left out, and the rest of the overlap is blended smoothly. What a network pools over the whole image, as OAF
     of TITA does, all tiles share (`image_mean`): each of these means takes one more pass over the tiles up to there.
+    On a CPU TITA keeps what it computed before in a temporary file, if the disk has room.
 
     Args:
         network: The network; it runs on its own device, in evaluation mode.
@@ -155,26 +157,27 @@ def _fuse_tiles(network: FusionNetwork, sources: Sequence[Tensor], rows: int, co
 
     if (rows, columns) == (height, width):
         return fuse().to(first.device)
-    means = SharedMeans()
     tops, row_weights = blending_weights(height, rows)
     lefts, column_weights = blending_weights(width, columns)
     row_weights, column_weights = row_weights.to(device), column_weights.to(device)
-    while True:
-        fused = None
-        for (i, top), (j, left) in product(enumerate(tops), enumerate(lefts)):
-            place = (..., slice(top, top + rows), slice(left, left + columns))
-            weights = row_weights[i, place[1], None] * column_weights[j, place[2]]
-            try:
-                with means.tile(weights):
-                    tile = fuse(place)
-            except UnknownMeanError:
-                continue
-            if fused is None:
-                fused = first.new_zeros(*tile.shape[:2], height, width)
-            fused[place] += (tile * weights).to(fused.device)
-        if fused is not None:
-            return fused
-        means.next()
+    with TileFile(len(tops) * len(lefts)) as kept:
+        means = SharedMeans(kept)
+        while True:
+            fused = None
+            for number, ((i, top), (j, left)) in enumerate(product(enumerate(tops), enumerate(lefts))):
+                place = (..., slice(top, top + rows), slice(left, left + columns))
+                weights = row_weights[i, place[1], None] * column_weights[j, place[2]]
+                try:
+                    with means.tile(number, weights):
+                        tile = fuse(place)
+                except UnknownMeanError:
+                    continue
+                if fused is None:
+                    fused = first.new_zeros(*tile.shape[:2], height, width)
+                fused[place] += (tile * weights).to(fused.device)
+            if fused is not None:
+                return fused
+            means.next()
 
 
 def _tile_size(network: FusionNetwork, sources: Sequence[Tensor], memory_limit: float) -> tuple[int, int]:

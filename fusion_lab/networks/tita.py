@@ -12,6 +12,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.interaction import Domain, InteractionStage
 from fusion_lab.networks.layers.drop_path import drop_path_rates
 from fusion_lab.networks.layers.padding import pad_to_multiple
+from fusion_lab.networks.layers.pooling import once
 from fusion_lab.networks.layers.stage import SelfStage, normalise
 from fusion_lab.networks.layers.strips import over_rows
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
@@ -123,9 +124,7 @@ class TITA(FusionNetwork):
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` to ``(B, 1, H, W)``; H and W are 8 or more."""
         height, width = source_a.shape[-2:]
-        x = self.extraction_a(self._embed(source_a))
-        y = self.extraction_b(self._embed(source_b))
-        x, y = self.interaction(normalise(self.embed_norm, x), normalise(self.embed_norm, y))
+        x, y = once(lambda: self._interact(source_a, source_b))
         fused = self.adaptation(x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2))
         del x, y
         fused = self.reconstruction(normalise(self.embed_norm, fused.permute(0, 2, 3, 1)))
@@ -143,6 +142,12 @@ class TITA(FusionNetwork):
             "adaptation": self.adaptation,
             "reconstruction": nn.ModuleList([self.reconstruction, self.head]),
         }
+
+    def _interact(self, source_a: Tensor, source_b: Tensor) -> tuple[Tensor, Tensor]:
+        """Turn the sources into the features ``(B, H', W', C)`` of each after it saw the other."""
+        x = self.extraction_a(self._embed(source_a))
+        y = self.extraction_b(self._embed(source_b))
+        return self.interaction(normalise(self.embed_norm, x), normalise(self.embed_norm, y))
 
     def _embed(self, source: Tensor) -> Tensor:
         """Turn a source ``(B, 1, H, W)`` into features ``(B, H', W', C)`` with sides of whole windows."""

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -94,15 +96,20 @@ def test_tiles_give_the_whole_image_to_one_grey_level(network, side):
     assert (tiled - whole).abs().max() <= 1 / 255
 
 
-def test_tita_goes_over_its_tiles_once_to_the_means_and_once_to_the_end():
+@pytest.mark.parametrize("room", [True, False])
+def test_tita_computes_what_its_tiles_have_to_tell_once_if_it_can_be_kept(monkeypatch, room):
     network = TITA(embed_dim=12, num_extraction_blocks=1, num_interaction_blocks=1, num_reconstruction_blocks=1).eval()
+    limit = network.bytes_per_pixel * 40**2 / 2**30
+    expected = fuse_luminance(network, *sources(64, 80), limit)
     called = []
     for part in (network.extraction_a, network.reconstruction):
         part.register_forward_hook(lambda part, *_: called.append(part))
-    fuse_luminance(network, *sources(64, 80), network.bytes_per_pixel * 40**2 / 2**30)
+    if not room:
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=2**20))
+    assert torch.equal(fuse_luminance(network, *sources(64, 80), limit), expected)
     tiles = called.count(network.reconstruction)
     assert tiles > 1
-    assert called.count(network.extraction_a) == 2 * tiles
+    assert called.count(network.extraction_a) == (1 if room else 2) * tiles
 
 
 def test_padding_is_that_of_the_official_program():

@@ -1,8 +1,9 @@
 """Means over whole images, also where a network sees an image tile by tile."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -39,6 +40,15 @@ def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, square - mean.square()
 
 
+def once(compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """Compute the maps that an `image_mean` is then taken of; tiles may keep them until the mean is known.
+
+    Ask for it where what comes before is most of the work, and what a network needs afterwards is among the maps.
+    """
+    shared = _current()
+    return compute() if shared is None else shared.once(compute)
+
+
 def _current() -> "SharedMeans | None":
     # Compiled code cannot read the context; it is for training, which has no tiles.
     return None if torch.compiler.is_compiling() else _shared.get()
@@ -48,30 +58,56 @@ class UnknownMeanError(Exception):
     """A tile went as far as what is known of the whole image; the mean that it asked for now knows of it."""
 
 
+class KeptMaps(Protocol):
+    """Where maps of tiles are kept, by the number of the tile and of the mean that comes after them."""
+
+    def get(self, place: tuple[int, int]) -> tuple[Tensor, ...] | None:
+        """Return what was kept, or None."""
+
+    def put(self, place: tuple[int, int], maps: tuple[Tensor, ...]) -> None:
+        """Keep maps, or not, if there is no room."""
+
+
 class SharedMeans:
     """The means that a network asks for with `image_mean`, in the order in which it asks, over all tiles of an image.
 
     While one is unknown, each tile that asks for it adds its part and ends with `UnknownMeanError`. When all tiles did
     so, `next` makes it known.
+
+    Args:
+        kept: Where to keep what `once` computes before a mean that is unknown; it is computed again unless given.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: KeptMaps | None = None) -> None:
+        self._kept = kept
+        self._pending: tuple[Tensor, ...] | None = None
         self._known: list[Tensor] = []
         self._sum: Tensor | None = None
         self._weight = 0.0
 
     @contextmanager
-    def tile(self, weights: Tensor) -> Iterator[None]:
+    def tile(self, number: int, weights: Tensor) -> Iterator[None]:
         """Run a network on a tile whose pixels count as ``weights`` ``(H, W)`` say."""
-        self._weights, self._asked = weights, 0
+        self._number, self._weights, self._asked = number, weights, 0
         token = _shared.set(self)
         try:
             yield
         finally:
+            self._pending = None
             _shared.reset(token)
+
+    def once(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Compute maps as the function `once`, or take what is kept."""
+        if self._kept is None:
+            return compute()
+        if (kept := self._kept.get((self._number, self._asked))) is not None:
+            return kept
+        self._pending = compute()
+        return self._pending
 
     def mean(self, *maps: Tensor) -> Tensor:
         """Compute the means of `image_mean` over the whole image; ``maps`` are those of the tile, of one size."""
+        pending, self._pending = self._pending, None
         self._asked += 1
         if self._asked <= len(self._known):
             return self._known[self._asked - 1].to(maps[0].dtype)
@@ -81,6 +117,8 @@ class SharedMeans:
         total = torch.cat([torch.einsum("bchw,hw->bc", x, weights) for x in maps], dim=1).double()
         self._sum = total if self._sum is None else self._sum + total
         self._weight += weights.double().sum().item()
+        if pending is not None and self._kept is not None:
+            self._kept.put((self._number, self._asked - 1), pending)
         raise UnknownMeanError
 
     def next(self) -> None:
