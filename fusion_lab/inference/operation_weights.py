@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.tiling import fuse_luminance
+from fusion_lab.networks import TITA
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
 
@@ -38,6 +39,8 @@ class OperationWeightsReader:
             label if single else f"{n}.{label}" for n, fusion in self._fusions.items() for label in fusion.labels
         ]
         self._read: dict[str, list[Tensor]] = {n: [] for n in self._fusions}
+        self._sorting = network if isinstance(network, TITA) and network.brighter_first else None
+        self._exchanged: Tensor | None = None
 
     def __enter__(self) -> Self:
         for name, fusion in self._fusions.items():
@@ -49,13 +52,22 @@ class OperationWeightsReader:
 
             # Not a hook: what a network does inside strips and tiles, it does once.
             fusion.__dict__["operation_weights"] = read
+        if self._sorting:
+            self._sorting.__dict__["exchanged"] = self._exchange
         return self
+
+    def _exchange(self, source_a: Tensor, source_b: Tensor) -> Tensor:
+        assert self._sorting is not None
+        self._exchanged = TITA.exchanged(self._sorting, source_a, source_b)
+        return self._exchanged
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         for fusion in self._fusions.values():
             fusion.__dict__.pop("operation_weights", None)
+        if self._sorting:
+            self._sorting.__dict__.pop("exchanged", None)
         self._forget()
 
     def take(self) -> Tensor | None:
@@ -67,7 +79,13 @@ class OperationWeightsReader:
         """
         read = [torch.stack(weights).mean(dim=0) for weights in self._read.values() if weights]
         self._forget()
-        return torch.cat(read, dim=-1) if read else None
+        if not read:
+            return None
+        weights = torch.cat(read, dim=-1)
+        if self._exchanged is None:
+            return weights
+        # The first weights are those of the first source, whichever came first inside.
+        return weights.flip(1).where(self._exchanged[:, None, None], weights)
 
     def _forget(self) -> None:
         for weights in self._read.values():

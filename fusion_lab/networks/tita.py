@@ -12,7 +12,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.interaction import Domain, InteractionStage
 from fusion_lab.networks.layers.drop_path import drop_path_rates
 from fusion_lab.networks.layers.padding import pad_to_multiple
-from fusion_lab.networks.layers.pooling import once
+from fusion_lab.networks.layers.pooling import image_mean, once
 from fusion_lab.networks.layers.stage import SelfStage, normalise
 from fusion_lab.networks.layers.strips import over_rows
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
@@ -51,6 +51,9 @@ class TITA(FusionNetwork):
         blend: Let the output be a weighting of the sources, pixel by pixel, and a correction of it: between A and B by
             a sigmoid, plus what the head adds. Not in the paper: it begins at the average of the sources where the
             official head has to learn to copy them, and a short training gets further.
+        brighter_first: Let the source that is brighter in the mean of the image come first, however they are given:
+            the order then changes nothing. Not in the paper, whose pairs come in one order: a network that learnt from
+            over-exposed images first fuses an under-exposed one first badly.
         recompute: Compute the activations inside the blocks again in the backward pass instead of keeping them:
             about half the memory for about a third more time, and the same gradients.
     """
@@ -72,6 +75,7 @@ class TITA(FusionNetwork):
         operations: Sequence[type[Operation]] = (HighPass, Addition, Multiplication),
         dynamic_weights: bool = True,
         blend: bool = False,
+        brighter_first: bool = False,
         recompute: bool = False,
     ) -> None:
         super().__init__()
@@ -81,6 +85,7 @@ class TITA(FusionNetwork):
             raise ValueError("`dynamic_weights: false` needs `operations`, whose weights it fixes.")
         self.window_size = window_size
         self.blend = blend
+        self.brighter_first = brighter_first
         # Measured with the official width and with 40 channels, which took 830 at 640x960 pixels.
         self.bytes_per_pixel = 1_300 * max(embed_dim, 40) // 60
 
@@ -124,6 +129,9 @@ class TITA(FusionNetwork):
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse ``(B, 1, H, W)`` and ``(B, 1, H, W)`` to ``(B, 1, H, W)``; H and W are 8 or more."""
         height, width = source_a.shape[-2:]
+        if self.brighter_first:
+            exchanged = self.exchanged(source_a, source_b)[:, None, None, None]
+            source_a, source_b = source_a.where(~exchanged, source_b), source_b.where(~exchanged, source_a)
         x, y = once(lambda: self._interact(source_a, source_b))
         fused = self.adaptation(x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2))
         del x, y
@@ -133,6 +141,11 @@ class TITA(FusionNetwork):
             return image
         share, correction = image.split(1, dim=1)
         return torch.lerp(source_a, source_b, share.sigmoid().to(source_a.dtype)) + correction
+
+    def exchanged(self, source_a: Tensor, source_b: Tensor) -> Tensor:
+        """Say of each pair whether its second source ``(B, 1, H, W)`` is the brighter one: booleans ``(B,)``."""
+        mean_a, mean_b = image_mean(source_a, source_b).unbind(dim=1)
+        return mean_b > mean_a
 
     def parts(self) -> dict[str, nn.Module]:
         """Name the stages of the paper's figure: the shallow layers belong to the extraction, the head to the last."""
