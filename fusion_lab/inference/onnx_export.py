@@ -129,12 +129,15 @@ class _WithPadding(nn.Module):
         return fused[..., :height, :width]
 
 
+_ORDER = "ivf: visible, infrared; mff: either; mef: over-, under-exposed (TITA), under-, over-exposed (GIFNet)"
+
+
 def _metadata(network: FusionNetwork) -> dict[str, str]:
     told = {
         "network": json.dumps(network.description),
         "inputs": "luminance of the sources, float32 (1, 1, H, W) in [0, 1]",
         "output": "fused luminance, float32 (1, 1, H, W); cut it to [0, 1]",
-        "order": "ivf: visible, infrared; mff: either; mef: over-, under-exposed (TITA), under-, over-exposed (GIFNet)",
+        "order": "any" if network.init_args.get("brighter_first") else _ORDER,
         "colour_rule": network.colour_rule,
         "bytes_per_pixel": str(network.bytes_per_pixel),
     }

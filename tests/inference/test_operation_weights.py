@@ -107,3 +107,22 @@ def test_network_without_oaf_is_told():
     with pytest.raises(FusionLabError, match=r"network \(Average\) has no OAF") as error:
         operation_weights(Average(), *images(8, 8))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("limit", [6.0, 48**2 * 1e-6])
+def test_the_first_weights_are_those_of_the_first_source_whichever_is_brighter(limit):
+    torch.manual_seed(0)
+    network = TITA(**NETWORK, brighter_first=True).eval()
+    nn.init.normal_(network.adaptation.weight_generator[2].weight)
+    network.bytes_per_pixel = 2**30 // 10**6
+    a, b = images(60, 90)
+    a = a / 2
+    found, exchanged = operation_weights(network, a, b, limit), operation_weights(network, b, a, limit)
+    for name, weights in found.items():
+        assert torch.equal(weights, exchanged[name].flip(0))
+    # The brighter one went first.
+    with OperationWeightsReader(network) as reader:
+        network.brighter_first = False
+        fuse_luminance(network, b, a, limit)
+        inside = reader._read["adaptation"][0][0]
+        assert torch.equal(torch.stack(list(found.values()), dim=-1), inside.flip(0))

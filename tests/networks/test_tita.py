@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.networks import TITA
 from fusion_lab.networks.attention import IPA
 from fusion_lab.networks.interaction import InterBlock
@@ -167,3 +168,31 @@ def test_a_blend_in_strips_is_the_plain_pass():
         plain = network(a, b)
         with in_strips(8 * 24):
             torch.testing.assert_close(network(a, b), plain, atol=2e-5, rtol=0)
+
+
+def test_the_brighter_source_comes_first_however_they_are_given():
+    network = TITA(**SMALL, blend=True, brighter_first=True).eval()
+    plain = TITA(**SMALL, blend=True).eval()
+    plain.load_state_dict(network.state_dict())
+    dark, bright = torch.rand(2, 3, 1, 17, 24).mul(0.5).unbind()
+    bright = bright + 0.4
+    mixed_a, mixed_b = dark.clone(), bright.clone()
+    mixed_a[1], mixed_b[1] = bright[1], dark[1]
+    with torch.no_grad():
+        expected = plain(bright, dark)
+        for a, b in ((bright, dark), (dark, bright), (mixed_a, mixed_b)):
+            assert torch.equal(network(a, b), expected)
+        assert not torch.equal(plain(dark, bright), expected)
+        assert network.exchanged(mixed_a, mixed_b).tolist() == [True, False, True]
+
+
+def test_tiles_agree_on_which_source_is_brighter():
+    """The left half is brighter in A, the right half, by less, in B."""
+    network = TITA(**SMALL, blend=True, brighter_first=True).eval()
+    a, b = torch.rand(2, 1, 1, 64, 80).mul(0.3).unbind()
+    a[..., :40] += 0.5
+    b[..., 40:] += 0.3
+    limit = network.bytes_per_pixel * 40**2 / 2**30
+    tiled = fuse_luminance(network, a, b, limit)
+    assert torch.equal(fuse_luminance(network, b, a, limit), tiled)
+    torch.testing.assert_close(tiled, fuse_luminance(network, a, b), rtol=0, atol=1 / 255)
