@@ -1,9 +1,14 @@
+from itertools import islice
+
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
 from fusion_lab.cli.main import main
+from fusion_lab.data.pairs import load_pairs
+from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks import TITA, GIFNet
 from tests.tiny import REPOSITORY
@@ -19,6 +24,17 @@ def test_the_packaged_networks_are_built_as_configured(name, network):
     found = load_network(name)
     assert found.description == network().description
     assert not found.training
+
+
+def test_the_order_of_the_sources_changes_nothing(data_root):
+    """Exposures come in any order."""
+    network, folder = load_network(), data_root / "embedded/mef/val"
+    for _, a, b in islice(load_pairs(folder / "a", folder / "b"), 2):
+        a, b = a[..., :96, :128], b[..., :96, :128]
+        fused = fuse_luminance(network, a, b)
+        assert torch.equal(fuse_luminance(network, b, a), fused)
+        # Of the best exposed parts there is more than in either source.
+        assert fused.std() > min(a.std(), b.std())
 
 
 def test_fusing_needs_no_weights_to_be_named(tmp_path):
