@@ -43,6 +43,13 @@ def fuse_bands(
     if white is None:
         white = white_level(a, b)
     fused = np.empty((*a.size, b.values.shape[2]), a.values.dtype)
+    with network.ordered_by(*(torch.full((1, 1, 1, 1), float(raster.values.mean())) for raster in (a, b))):
+        _fuse_each(network, a, b, white, memory_limit, fused)
+    return Raster(fused, a.geotags, a.resolution)
+
+
+def _fuse_each(network: FusionNetwork, a: Raster, b: Raster, white: float, memory_limit: float, fused: NDArray) -> None:
+    """Write the fused bands into ``fused`` ``(H, W, N)``."""
     for band in range(fused.shape[2]):
         first = _scaled(a.values[..., 0 if a.bands == 1 else band], white)
         second = _scaled(_resampled(b.values[..., band], a.size), white)
@@ -51,7 +58,6 @@ def fuse_bands(
             raise FusionLabError("The network gives infinite or undefined levels: its weights are not usable.")
         values = result.clamp(0, 1).cpu().numpy() * white
         fused[..., band] = values if fused.dtype == np.float32 else colour_rule(network).to_whole(values)
-    return Raster(fused, a.geotags, a.resolution)
 
 
 def white_level(a: Raster, b: Raster) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.progress import Progress
+from torch import Tensor
 
 from fusion_lab import __version__
 from fusion_lab.data.input_range import FULL, InputRange
@@ -23,7 +24,7 @@ from fusion_lab.data.video.writing import SEGMENT_SUFFIX, check_video_suffix, jo
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path, in_use, remove_leftovers
 from fusion_lab.inference.fused_record import fingerprint
-from fusion_lab.inference.fuser import Colours, Fuser
+from fusion_lab.inference.fuser import Colours, Fuser, sources_of
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
 
@@ -103,7 +104,8 @@ def fuse_video(
     segments = [folder / f"{start:08d}{SEGMENT_SUFFIX}" for start in range(0, len(videos[0]), segment)]
     with in_use(folder):
         _begin(folder, _how(fuser, videos, levels, target.suffix.lower(), segment), overwrite)
-        kept = _fuse_segments(segments, segment, fuser, videos, levels, target.suffix.lower(), progress)
+        with fuser.network.ordered_by(*_first_pair(fuser, videos, levels)):
+            kept = _fuse_segments(segments, segment, fuser, videos, levels, target.suffix.lower(), progress)
         silent_because = join(segments, target, videos[0])
         shutil.rmtree(folder)
     return FusedVideo(target, len(videos[0]), kept, silent_because)
@@ -129,6 +131,14 @@ def _within(picture: Picture, levels: InputRange) -> Picture:
     if levels.kind == "full":
         return picture
     return Picture(np.rint(levels.scale(picture.pixels) * picture.levels).astype(picture.pixels.dtype))
+
+
+def _first_pair(fuser: Fuser, videos: tuple[Video, Video], levels: tuple[InputRange, InputRange]) -> list[Tensor]:
+    """Return the first frames as the network sees them."""
+    pictures = [
+        _within(video.picture(next(video.frames())), of_video) for video, of_video in zip(videos, levels, strict=True)
+    ]
+    return sources_of(fuser.network, *pictures)
 
 
 def _how(

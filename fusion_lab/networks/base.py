@@ -3,6 +3,7 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
@@ -57,6 +58,13 @@ class FusionNetwork(nn.Module, ABC):
         Returns:
             Fused luminance ``(B, 1, H, W)``; it may leave [0, 1] a little.
         """
+
+    def ordered_by(self, source_a: Tensor, source_b: Tensor) -> AbstractContextManager[None]:
+        """Treat what is fused meanwhile as this pair where a network sorts its sources, as `TITA` may.
+
+        The frames of a video then do not flicker, and bands do not differ.
+        """
+        return nullcontext()
 
     def parts(self) -> dict[str, nn.Module]:
         """Name the parts that a researcher speaks of: to freeze them, to count them, to compare their gradients."""

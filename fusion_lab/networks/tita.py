@@ -1,6 +1,7 @@
 """TITA: task-invariant interaction and task-specific adaptation (Hu et al., ICCV 2025)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -86,6 +87,7 @@ class TITA(FusionNetwork):
         self.window_size = window_size
         self.blend = blend
         self.brighter_first = brighter_first
+        self._order: Tensor | None = None
         # Measured with the official width and with 40 channels, which took 830 at 640x960 pixels.
         self.bytes_per_pixel = 1_300 * max(embed_dim, 40) // 60
 
@@ -143,9 +145,20 @@ class TITA(FusionNetwork):
         return torch.lerp(source_a, source_b, share.sigmoid().to(source_a.dtype)) + correction
 
     def exchanged(self, source_a: Tensor, source_b: Tensor) -> Tensor:
-        """Say of each pair whether its second source ``(B, 1, H, W)`` is the brighter one: booleans ``(B,)``."""
+        """Say of each pair whether its second source ``(B, 1, H, W)`` comes first: booleans ``(B,)``, or ``(1,)``."""
+        if self._order is not None:
+            return self._order.to(source_a.device)
         mean_a, mean_b = image_mean(source_a, source_b).unbind(dim=1)
         return mean_b > mean_a
+
+    @contextmanager
+    def ordered_by(self, source_a: Tensor, source_b: Tensor) -> Iterator[None]:
+        """Sort all pairs that are fused meanwhile as this one, ``(1, 1, H, W)`` each."""
+        self._order = self.exchanged(source_a, source_b)
+        try:
+            yield
+        finally:
+            self._order = None
 
     def parts(self) -> dict[str, nn.Module]:
         """Name the stages of the paper's figure: the shallow layers belong to the extraction, the head to the last."""

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
 from fusion_lab.data.rasters import Raster
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.bands import fuse_bands, white_level
 from fusion_lab.inference.fuser import Fuser
-from fusion_lab.networks import Average, FusionNetwork
+from fusion_lab.networks import TITA, Average, FusionNetwork
+from tests.tiny import NETWORK
 
 SIZE = (32, 48)
 PLACE = ((33550, 12, 3, (0.5, 0.5, 0.0), True),)
@@ -135,3 +137,15 @@ def test_undefined_levels_are_told():
 
     with pytest.raises(FusionLabError, match="infinite or undefined"):
         fuse_bands(Undefined(), raster(1), raster(2))
+
+
+def test_bands_have_one_order_in_a_network_that_sorts_its_sources():
+    torch.manual_seed(0)
+    network = TITA(**NETWORK, blend=True, brighter_first=True).eval()
+    rng = np.random.default_rng(0)
+    pan = Raster(rng.integers(90, 130, (16, 24, 1)).astype(np.uint8))
+    # One band is brighter than the panchromatic image, but not their mean.
+    bands = Raster((rng.integers(0, 40, (16, 24, 3)) + np.array([20, 150, 50])).astype(np.uint8))
+    fused = fuse_bands(network, pan, bands)
+    network.brighter_first = False
+    assert np.array_equal(fused.values, fuse_bands(network, pan, bands).values)

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 
 pytest.importorskip("av", reason="the extra video is not installed")
 
@@ -10,7 +11,8 @@ import fusion_lab
 from fusion_lab.cli.main import main
 from fusion_lab.data.images import Picture
 from fusion_lab.inference.fuser import Fuser
-from fusion_lab.networks import Average, Maximum
+from fusion_lab.networks import TITA, Average, Maximum
+from tests.tiny import NETWORK
 from tests.video_files import NTSC, TICK, av, frames, length, read_video, write_sound, write_video
 
 NUMBER = 10
@@ -152,6 +154,23 @@ def test_a_range_is_that_of_the_whole_video(tmp_path):
     with av.open(str(tmp_path / "fused.mkv")) as container:
         found = np.stack([frame.to_ndarray(format="rgb48le")[..., 0] for frame in container.decode(video=0)])
     assert np.abs(found - (np.stack(counts) - 7000.0) / 2000 * 65535).max() <= 1
+
+
+def test_frames_do_not_change_their_order_in_a_network_that_sorts_its_sources(tmp_path):
+    torch.manual_seed(0)
+    network = TITA(**NETWORK, blend=True, brighter_first=True).eval()
+    rng = np.random.default_rng(0)
+    # From the third frame on the second video is the brighter one.
+    levels = np.array([120, 110, 60, 40])[:, None, None, None]
+    pair = [np.repeat(rng.integers(0, 80, (4, 16, 24, 1)) + base, 3, axis=-1) for base in (levels, 100)]
+    a, b = (
+        write_video(tmp_path / f"{name}.mkv", each.astype(np.uint8), codec="ffv1", kind="bgr0")
+        for name, each in zip("ab", pair, strict=True)
+    )
+    fusion_lab.fuse_video(a, b, tmp_path / "fused.mkv", network, segment=3)
+    network.brighter_first = False
+    expected = fused_one_by_one([each.astype(np.uint8) for each in pair], network)
+    assert np.array_equal(read_video(tmp_path / "fused.mkv")[0][..., 0], expected)
 
 
 def test_the_command(videos, tmp_path):
