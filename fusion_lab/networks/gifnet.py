@@ -164,15 +164,15 @@ class GIFNet(FusionNetwork):
             queries = queries.contiguous(memory_format=torch.channels_last)
             # The release's auxiliary DP branch also convolves MM's values.
             y, _, _ = other.blocks[0](embed(other, auxiliary), bias, queries, local, detach_auxiliary)
-            x = torch.addcmul(x, y, self._influence(task, like=y).to(y.dtype))
+            x = torch.addcmul(x, y, torch.as_tensor(self._influence(task), dtype=y.dtype, device=y.device))
             del y
         del queries, local
         x, _, _ = own.blocks[1](x, self.offset_bias[1]())
         return over_rows(self.merge, [x], halo=1)[..., :height, :width]
 
-    def _influence(self, task: BranchName, like: Tensor) -> Tensor:
+    def _influence(self, task: BranchName) -> Tensor | float:
         if self.fixed_influence is not None:
-            return like.new_tensor(self.fixed_influence)
+            return self.fixed_influence
         return self.influence[task if task in self.influence else "shared"]
 
     def reconstruct(self, features: Tensor) -> Tensor:
