@@ -1,8 +1,10 @@
 """A temporary file for what tiles computed in an earlier pass over an image."""
 
+import errno
 import os
 import shutil
 import tempfile
+from io import FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -18,7 +20,7 @@ _SPARE = 2**30
 class TileFile:
     """Keeps float32 maps of tiles on a disk, in a file without a name, which goes when the program does.
 
-    Where the disk has no room for all tiles, nothing is kept.
+    Where the disk has no room for all tiles, or takes no file, nothing is kept.
 
     Args:
         tiles: How many tiles there are.
@@ -27,28 +29,31 @@ class TileFile:
 
     def __init__(self, tiles: int, folder: Path | None = None) -> None:
         self._tiles = tiles
-        self._folder = folder or _disk()
+        self._folder = folder
+        self._file: FileIO | None = None
         self._places: dict[tuple[int, int], list[tuple[int, torch.Size]]] = {}
         self._full = False
 
     def __enter__(self) -> Self:
-        self._file = tempfile.TemporaryFile(dir=self._folder, buffering=0)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def put(self, place: tuple[int, int], maps: tuple[Tensor, ...]) -> None:
         """Keep the maps of a place, unless the disk has no room for those of all tiles."""
-        if self._full or not self._has_room(maps):
+        if self._full or any(one.dtype != torch.float32 or one.device.type != "cpu" for one in maps):
             return
         written = []
         try:
+            # Asked once: other programs use the disk too.
+            file = self._file = self._file or self._opened(self._tiles * sum(one.nbytes for one in maps))
             for one in maps:
-                written.append((self._file.seek(0, os.SEEK_END), one.shape))
-                one.contiguous().numpy().tofile(self._file)
+                written.append((file.seek(0, os.SEEK_END), one.shape))
+                one.contiguous().numpy().tofile(file)
         except OSError:
             self._full = True
             return
@@ -61,17 +66,15 @@ class TileFile:
         return tuple(self._read(start, shape) for start, shape in self._places[place])
 
     def _read(self, start: int, shape: torch.Size) -> Tensor:
+        assert self._file is not None
         self._file.seek(start)
         return torch.from_numpy(np.fromfile(self._file, np.float32, shape.numel())).view(shape)
 
-    def _has_room(self, maps: tuple[Tensor, ...]) -> bool:
-        if any(one.dtype != torch.float32 or one.device.type != "cpu" for one in maps):
-            return False
-        # Asked once: other programs use the disk too.
-        if not self._places:
-            needed = self._tiles * sum(one.nbytes for one in maps)
-            self._full = shutil.disk_usage(self._folder).free < needed + _SPARE
-        return not self._full
+    def _opened(self, needed: int) -> FileIO:
+        folder = self._folder or _disk()
+        if shutil.disk_usage(folder).free < needed + _SPARE:
+            raise OSError(errno.ENOSPC, "The disk has no room for all tiles.")
+        return tempfile.TemporaryFile(dir=folder, buffering=0)
 
 
 def _disk() -> Path:

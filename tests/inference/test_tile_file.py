@@ -61,7 +61,15 @@ def test_only_single_precision_on_a_cpu_is_kept(tmp_path):
 def test_the_folder_is_that_of_the_environment(tmp_path, monkeypatch):
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
+    asked = []
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: asked.append(folder) or SimpleNamespace(free=2**40))
     with TileFile(1) as kept:
-        assert kept._folder == tmp_path
         kept.put((0, 0), maps())
         np.testing.assert_array_equal(kept.get((0, 0))[0], maps()[0])
+    assert asked == [tmp_path]
+
+
+def test_nothing_is_kept_where_no_file_can_be(tmp_path):
+    with TileFile(1, tmp_path / "missing") as kept:
+        kept.put((0, 0), maps())
+        assert kept.get((0, 0)) is None
