@@ -128,3 +128,17 @@ def test_sources_are_left_alone(rule):
     merge(rule, a, b, noise(9, 13))
     assert np.array_equal(a.pixels, before[0])
     assert np.array_equal(b.pixels, before[1])
+
+
+@each_rule
+def test_parts_have_the_colours_of_the_whole(rule, monkeypatch):
+    a, b = noise(2, 23, 17, 3)
+    # A part without colours of a picture that has some.
+    a[:8] = a[:8, :, :1]
+    for sources in ([a, b], [a, b[..., 0]], [b, np.dstack([a[..., 0]] * 3), a]):
+        pictures = [Picture(each) for each in sources]
+        fused = noise(23, 17, seed=1) / 255
+        whole = rule.merge_all(pictures, fused)
+        monkeypatch.setattr("fusion_lab.inference.colour.base._PART", 50)
+        assert np.array_equal(rule.merge_all(pictures, fused).pixels, whole.pixels)
+        monkeypatch.undo()

@@ -11,6 +11,9 @@ from fusion_lab.data.images import Picture, Pixels
 Values = NDArray[np.float64]
 """Levels that are no whole numbers yet."""
 
+_PART = 2**20
+"""Pixels that are coloured at once: whole numbers of 64 bits take much memory."""
+
 
 class ColourRule(ABC):
     """How pictures become what a network fuses, and its result a picture again.
@@ -47,13 +50,20 @@ class ColourRule(ABC):
         alphas = [picture.alpha for picture in sources if picture.alpha is not None]
         alpha = np.maximum.reduce(alphas) if alphas else None
         values = fused * first.levels
-        grey = all(picture.is_grey for picture in sources)
-        pixels = self.to_whole(values).astype(first.pixels.dtype) if grey else self._merge_chrominance(sources, values)
+        coloured = [picture for picture in sources if not picture.is_grey]
+        if coloured:
+            pixels = np.empty((*first.size, 3), first.pixels.dtype)
+            step = max(1, _PART // first.size[1])
+            for rows in (slice(top, top + step) for top in range(0, first.size[0], step)):
+                parts = [Picture(picture.pixels[rows]) for picture in coloured]
+                pixels[rows] = self._merge_chrominance(parts, values[rows])
+        else:
+            pixels = self.to_whole(values).astype(first.pixels.dtype)
         return Picture(pixels, alpha, first.geotags, first.resolution)
 
     @abstractmethod
-    def _merge_chrominance(self, sources: Sequence[Picture], values: Values) -> Pixels:
-        """Return ``(H, W, 3)`` RGB of pictures of the same type, at least one of them coloured."""
+    def _merge_chrominance(self, coloured: Sequence[Picture], values: Values) -> Pixels:
+        """Return ``(H, W, 3)`` RGB of one or more pictures of the same type, all of them coloured, by pixels."""
 
 
 def to_common_depth(sources: Sequence[Picture]) -> list[Picture]:

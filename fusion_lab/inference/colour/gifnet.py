@@ -41,9 +41,9 @@ class GIFNetColours(ColourRule):
         """Cut."""
         return np.floor(values)
 
-    def _merge_chrominance(self, sources: Sequence[Picture], values: Values) -> Pixels:
-        levels, dtype = sources[0].levels, sources[0].pixels.dtype
-        own = [picture.pixels @ _CHROMINANCE.T for picture in sources if not picture.is_grey]
+    def _merge_chrominance(self, coloured: Sequence[Picture], values: Values) -> Pixels:
+        levels, dtype = coloured[0].levels, coloured[0].pixels.dtype
+        own = [picture.pixels @ _CHROMINANCE.T for picture in coloured]
         weights = [abs(chrominance - (levels + 1) / 2) for chrominance in own]
         mixed = sum(c * weight for c, weight in zip(own, weights, strict=True)) / sum(weights)
         rgb = values[..., None] + mixed @ _TO_RGB.T

@@ -25,21 +25,19 @@ class TITAColours(ColourRule):
         """Round."""
         return np.rint(values)
 
-    def _merge_chrominance(self, sources: Sequence[Picture], values: Values) -> Pixels:
-        neutral = (sources[0].levels + 1) // 2
-        own = [_chrominance(picture) for picture in sources]
+    def _merge_chrominance(self, coloured: Sequence[Picture], values: Values) -> Pixels:
+        neutral = (coloured[0].levels + 1) // 2
+        own = [_chrominance(picture) for picture in coloured]
         strengths = [abs(chrominance - neutral) for chrominance in own]
         strength = np.add.reduce(strengths)
         # Whole numbers throughout: a floor division is the exact quotient, cut.
         weighted = np.add.reduce([chrominance * each for chrominance, each in zip(own, strengths, strict=True)])
         mixed = weighted // np.maximum(strength, 1)
         mixed[strength == 0] = neutral
-        ycrcb = np.dstack([self.to_whole(values), mixed]).astype(sources[0].pixels.dtype)
+        ycrcb = np.dstack([self.to_whole(values), mixed]).astype(coloured[0].pixels.dtype)
         return cv2.cvtColor(ycrcb, cv2.COLOR_YCrCb2RGB)
 
 
 def _chrominance(picture: Picture) -> Pixels:
     """Return Cr and Cb, ``(H, W, 2)`` int64."""
-    pixels = picture.pixels
-    rgb = np.dstack([pixels] * 3) if pixels.ndim == 2 else np.ascontiguousarray(pixels)
-    return cv2.cvtColor(rgb, cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.int64)
+    return cv2.cvtColor(np.ascontiguousarray(picture.pixels), cv2.COLOR_RGB2YCrCb)[..., 1:].astype(np.int64)
