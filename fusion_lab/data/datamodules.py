@@ -4,13 +4,11 @@ import os
 import signal
 import threading
 import warnings
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
-from zlib import crc32
 
-import numpy as np
 import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader, Dataset, default_collate
@@ -34,20 +32,14 @@ class TaskSamples(Dataset[Any]):
         tasks: The data sets of each task.
         augmentation: What happens to each pair.
         bad: What is done about pairs that cannot be read; they raise unless given.
-        either_order: The tasks whose sources are exchanged in half of the samples.
     """
 
     def __init__(
-        self,
-        tasks: TaskDatasets,
-        augmentation: Transform | None = None,
-        bad: BadSamples | None = None,
-        either_order: Collection[str] = (),
+        self, tasks: TaskDatasets, augmentation: Transform | None = None, bad: BadSamples | None = None
     ) -> None:
         self.tasks = tasks
         self.augmentation = augmentation
         self.bad = bad
-        self.either_order = either_order
 
     def sizes(self) -> dict[str, int]:
         """Return the number of pairs of each task."""
@@ -72,8 +64,6 @@ class TaskSamples(Dataset[Any]):
         number, index, prefix = self.place(draw)
         sample = self.tasks[draw.task][number].sample(index, self.augmentation, draw.seed)
         sample["name"] = f"{prefix}{sample['name']}"  # type: ignore[typeddict-item]
-        if draw.task in self.either_order and np.random.default_rng([draw.seed, crc32(b"order")]).integers(2):
-            sample = exchanged(sample)
         return draw.task, sample
 
 
@@ -82,12 +72,6 @@ class _WholePairs(TaskSamples):
 
     def __getitem__(self, draw: Draw | None) -> Any:
         return None if draw is None else super().__getitem__(draw)
-
-
-def exchanged(sample: Sample) -> Sample:
-    """Return a pair with its second source as the first, and the first as the second."""
-    names = {f"{what}_{one}": f"{what}_{other}" for what in ("source", "file", "range") for one, other in ("ab", "ba")}
-    return {names.get(key, key): value for key, value in sample.items()}  # type: ignore[return-value]
 
 
 def collate(samples: list[tuple[str, Sample] | None]) -> Batch:
@@ -127,8 +111,6 @@ class MultiTaskDataModule(LightningDataModule):
         bad_sample_limit: End the run when more training pairs than so many cannot be read, on each rank.
         cache_gib: The memory in GiB that decoded training pictures may be kept in, for all workers of a rank together;
             they are decoded each time unless given.
-        either_order: The tasks whose sources are exchanged in half of the training samples, so that the network learns
-            nothing from which one comes first.
     """
 
     def __init__(
@@ -146,7 +128,6 @@ class MultiTaskDataModule(LightningDataModule):
         on_bad_sample: Literal["raise", "skip"] = "raise",
         bad_sample_limit: int = 10,
         cache_gib: float = 0.0,
-        either_order: Sequence[str] = (),
     ) -> None:
         super().__init__()
         for name, number in (("batch_size", batch_size), ("bad_sample_limit", bad_sample_limit)):
@@ -169,12 +150,6 @@ class MultiTaskDataModule(LightningDataModule):
         self.batch_size = batch_size
         if val_crop is not None and val_crop < 1:
             raise FusionLabError(f"`val_crop` should be at least 1. Found `val_crop = {val_crop}`.")
-        if strange := sorted(set(either_order) - set(self.splits["train"])):
-            raise FusionLabError(
-                f"`either_order` names '{strange[0]}', which is not trained on: name some of "
-                f"{', '.join(self.splits['train']) or 'the tasks of `train`'}."
-            )
-        self.either_order = tuple(either_order)
         self.augmentation = augmentation or Augmentation()
         self.val_crop = val_crop
         self.num_workers = num_workers
@@ -222,7 +197,7 @@ class MultiTaskDataModule(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Return mixed batches of random crops."""
-        samples = TaskSamples(self.splits["train"], self.augmentation, self._bad_samples, self.either_order)
+        samples = TaskSamples(self.splits["train"], self.augmentation, self._bad_samples)
         sampler = self._mixed_batches()
         sampler.resume(*self._take_place())
         return self._loader(samples, batch_sampler=sampler, persistent_workers=self.num_workers > 0)

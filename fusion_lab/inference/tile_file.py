@@ -6,8 +6,6 @@ import shutil
 import tempfile
 from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import torch
@@ -34,12 +32,8 @@ class TileFile:
         self._places: dict[tuple[int, int], list[tuple[int, torch.Size]]] = {}
         self._full = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Give the room on the disk back."""
         if self._file is not None:
             self._file.close()
 

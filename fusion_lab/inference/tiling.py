@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import product
 from typing import Any, Literal
 
@@ -160,7 +160,7 @@ def _fuse_tiles(network: FusionNetwork, sources: Sequence[Tensor], rows: int, co
     tops, row_weights = blending_weights(height, rows)
     lefts, column_weights = blending_weights(width, columns)
     row_weights, column_weights = row_weights.to(device), column_weights.to(device)
-    with TileFile(len(tops) * len(lefts)) as kept:
+    with closing(TileFile(len(tops) * len(lefts))) as kept:
         means = SharedMeans(kept)
         while True:
             fused = None

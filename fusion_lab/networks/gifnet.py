@@ -155,11 +155,11 @@ class GIFNet(FusionNetwork):
         def embed(branch: Branch, features: Tensor) -> Tensor:
             return over_rows(branch.embedding, [pad_to_multiple(features, 4)], halo=1)
 
-        lends = self.fixed_influence != 0
-        x, queries, values = own.blocks[0](embed(own, main), bias, lends=lends)
+        interacts = self.fixed_influence != 0
+        x, queries, values = own.blocks[0](embed(own, main), bias, give_queries=interacts)
         local = values if task == "multi_modal" else None
         del values
-        if lends:
+        if interacts:
             # A map of its own, or it would keep the keys and values in memory too.
             queries = queries.contiguous(memory_format=torch.channels_last)
             # The release's auxiliary DP branch also convolves MM's values.

@@ -13,7 +13,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.interaction import Domain, InteractionStage
 from fusion_lab.networks.layers.drop_path import drop_path_rates
 from fusion_lab.networks.layers.padding import pad_to_multiple
-from fusion_lab.networks.layers.pooling import image_mean, once
+from fusion_lab.networks.layers.pooling import before_mean, image_mean
 from fusion_lab.networks.layers.stage import SelfStage, normalise
 from fusion_lab.networks.layers.strips import over_rows
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
@@ -134,7 +134,7 @@ class TITA(FusionNetwork):
         if self.brighter_first:
             exchanged = self.exchanged(source_a, source_b)[:, None, None, None]
             source_a, source_b = source_a.where(~exchanged, source_b), source_b.where(~exchanged, source_a)
-        x, y = once(lambda: self._interact(source_a, source_b))
+        x, y = before_mean(lambda: self._interact(source_a, source_b))
         fused = self.adaptation(x.permute(0, 3, 1, 2), y.permute(0, 3, 1, 2))
         del x, y
         fused = self.reconstruction(normalise(self.embed_norm, fused.permute(0, 2, 3, 1)))

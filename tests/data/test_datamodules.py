@@ -258,28 +258,3 @@ def test_what_is_tested_or_validated_is_fused_unless_told_otherwise():
     some, other = [PairDataset("some")], [PairDataset("other")]
     assert MultiTaskDataModule(val={"ivf": some}, test={"ivf": other}).splits["predict"] == {"ivf": other}
     assert MultiTaskDataModule(val={"ivf": some}).splits["predict"] == {"ivf": some}
-
-
-def test_sources_come_in_either_order_where_it_says_nothing(root):
-    plain, either = (module(root, either_order=tasks, batch_size=1) for tasks in ([], ["mff"]))
-    for data in (plain, either):
-        data.setup("fit")
-    batches = list(zip(plain.train_dataloader(), either.train_dataloader(), strict=True))
-    assert all(torch.equal(ours["ivf"]["source_a"], theirs["ivf"]["source_a"]) for ours, theirs in batches)
-    exchanges = []
-    for ours, theirs in ((one["mff"], other["mff"]) for one, other in batches):
-        exchanges.append(not torch.equal(ours["source_a"], theirs["source_a"]))
-        a, b = "ba" if exchanges[-1] else "ab"
-        for what in ("source", "file"):
-            assert [str(theirs[f"{what}_{one}"]) for one in (a, b)] == [str(ours[f"{what}_{one}"]) for one in "ab"]
-        assert torch.equal(ours["target"], theirs["target"])
-    assert set(exchanges) == {True, False}
-    # Whole pairs stay as they are.
-    assert [x["mff"]["file_a"] for x in plain.val_dataloader() if "mff" in x] == [
-        x["mff"]["file_a"] for x in either.val_dataloader() if "mff" in x
-    ]
-
-
-def test_an_order_of_a_task_that_is_not_trained_is_told(root):
-    with pytest.raises(FusionLabError, match="`either_order` names 'mef', which is not trained on: name some of ivf"):
-        module(root, either_order=["mef"])

@@ -65,7 +65,7 @@ class BranchBlock(nn.Module):
         queries: Tensor | None = None,
         local: Tensor | None = None,
         detach: bool = False,
-        lends: bool = False,
+        give_queries: bool = False,
     ) -> tuple[Tensor, Tensor | None, Tensor]:
         """Work on a map.
 
@@ -75,15 +75,15 @@ class BranchBlock(nn.Module):
             queries: Queries of another branch, ``(B, C, H, W)``, to ask with instead of its own.
             local: Values of another branch, ``(B, C, H, W)``, for the depthwise convolution instead of its own.
             detach: Let no gradient pass through the attention and the depthwise convolution.
-            lends: Whether another branch will ask with its own queries.
+            give_queries: Return its own queries too, for another branch to ask with.
 
         Returns:
-            The new map, its own queries, if it lends them, and its own values, ``(B, C, H, W)`` each.
+            The new map, its own queries, if asked for, and its own values, ``(B, C, H, W)`` each.
         """
         mean, deviation = self.norm.statistics(x)
         rescale, rebias = self.norm.rescale(deviation), self.norm.rebias(mean)
         scale, offset = self.norm.as_factors(mean, deviation)
-        attended, values, own_queries = self._attend(x, scale, offset, bias, queries, lends)
+        attended, values, own_queries = self._attend(x, scale, offset, bias, queries, give_queries)
 
         def finish(x: Tensor, attended: Tensor, local: Tensor) -> Tensor:
             mixed = self.projection(attended + self.depthwise(local))
@@ -94,7 +94,7 @@ class BranchBlock(nn.Module):
         return x, own_queries, values
 
     def _attend(
-        self, x: Tensor, scale: Tensor, offset: Tensor, bias: Tensor, queries: Tensor | None, lends: bool
+        self, x: Tensor, scale: Tensor, offset: Tensor, bias: Tensor, queries: Tensor | None, give_queries: bool
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Attend within a map ``(B, C, H, W)``; gives what was attended, values and own queries, each as large."""
 
@@ -105,10 +105,10 @@ class BranchBlock(nn.Module):
             asking = maps[1] if len(maps) > 1 else own
             query, key, value = (split_heads(each, self.window_size, self.num_heads) for each in (asking, keys, values))
             out = join_heads(attention(query, key, value, bias), self.window_size)
-            return [out, values, own] if lends else [out, values]
+            return [out, values, own] if give_queries else [out, values]
 
         # What is local to a pixel does not mind the order: fewer channels are mirrored before it than after.
         streams = [each.permute(0, 2, 3, 1) for each in ([x] if queries is None else [x, queries])]
         found = over_windows(attend, streams, self.window_size, self.shift, overwrite=False, mirrored=True)
         attended, values, *own_queries = (each.permute(0, 3, 1, 2) for each in found)
-        return attended, values, own_queries[0] if lends else None
+        return attended, values, own_queries[0] if give_queries else None

@@ -40,13 +40,13 @@ def image_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     return mean, square - mean.square()
 
 
-def once(compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+def before_mean(compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     """Compute the maps that an `image_mean` is then taken of; tiles may keep them until the mean is known.
 
     Ask for it where what comes before is most of the work, and what a network needs afterwards is among the maps.
     """
     shared = _current()
-    return compute() if shared is None else shared.once(compute)
+    return compute() if shared is None else shared.before_mean(compute)
 
 
 def _current() -> "SharedMeans | None":
@@ -75,7 +75,7 @@ class SharedMeans:
     so, `next` makes it known.
 
     Args:
-        kept: Where to keep what `once` computes before a mean that is unknown; it is computed again unless given.
+        kept: Where to keep what `before_mean` computes; it is computed again for each mean unless given.
     """
 
     def __init__(self, kept: KeptMaps | None = None) -> None:
@@ -96,8 +96,8 @@ class SharedMeans:
             self._pending = None
             _shared.reset(token)
 
-    def once(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
-        """Compute maps as the function `once`, or take what is kept."""
+    def before_mean(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+        """Compute maps as the function of that name, or take what is kept."""
         if self._kept is None:
             return compute()
         if (kept := self._kept.get((self._number, self._asked))) is not None:
