@@ -228,6 +228,17 @@ def test_next_fit_does_not_remember_the_batches_of_a_broken_one(root, tmp_path):
         torch.testing.assert_close(before, trained.task_losses(batches(root, 1)[0]))
 
 
+def test_losses_without_gradients_draw_the_same_noise_and_are_the_same(root):
+    trained = module(FAMO(), drop_path=0.5).train()
+    batch = next(iter(data(root).train_dataloader()))
+    losses = []
+    for enabled in (True, False):
+        torch.manual_seed(1)
+        with torch.set_grad_enabled(enabled):
+            losses.append({task: loss.detach() for task, loss in trained.task_losses(batch).items()})
+    torch.testing.assert_close(*losses, rtol=1e-5, atol=1e-6)
+
+
 def test_weighting_that_nothing_measures_for_is_refused(root, tmp_path):
     with pytest.raises(FusionLabError, match=r"FAMO .*add fusion_lab.callbacks.MeasureAgain") as error:
         trainer(tmp_path, max_steps=1).fit(module(FAMO()), data(root))

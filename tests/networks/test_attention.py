@@ -164,6 +164,28 @@ def test_attention_and_its_gradients_by_the_formula_in_parts_of_any_size(most, s
     torch.testing.assert_close(torch.autograd.grad(ours, inputs, grad), torch.autograd.grad(plain, inputs, grad))
 
 
+@pytest.mark.parametrize("size", [1.0, 30.0, 3000.0])
+def test_attention_in_float32_takes_logits_of_any_size(size):
+    torch.manual_seed(0)
+    inputs = [torch.randn(2, 3, 2, 2, 3, 16, requires_grad=True) for _ in range(3)]
+    bias = (size * torch.randn(2, 16, 16)).requires_grad_()
+    given, grad = [*inputs, bias], torch.randn(2, 3, 2, 2, 3, 16)
+    masks = shift_mask(8, 8, 4, 2, like=bias.detach())
+    ours = window.attention(*given, masks)
+    exact = [each.detach().double().requires_grad_() for each in given]
+    plain = plain_attention(*exact, masks.double())
+    torch.testing.assert_close(ours.double(), plain, rtol=1e-3, atol=1e-3)
+    found = [each.double() for each in torch.autograd.grad(ours, given, grad)]
+    torch.testing.assert_close(found, list(torch.autograd.grad(plain, exact, grad.double())), rtol=1e-2, atol=1e-2)
+
+
+def test_attention_may_be_mapped_over():
+    many = torch.randn(3, 3, 1, 2, 2, 2, 3, 16)
+    bias = torch.randn(2, 16, 16)
+    mapped = torch.func.vmap(lambda one: window.attention(*one, bias))(many)
+    torch.testing.assert_close(mapped, torch.stack([window.attention(*one, bias) for one in many]))
+
+
 def test_attention_keeps_no_probabilities_for_the_backward_pass():
     attention = WindowAttention(8, 2, 8)
     sizes = []

@@ -8,7 +8,7 @@ from torch import nn
 
 from fusion_lab.networks import TITA
 from fusion_lab.networks.layers.drop_path import DropPath
-from fusion_lab.networks.layers.linear import Linear
+from fusion_lab.networks.layers.linear import Linear, product
 from fusion_lab.networks.layers.padding import pad_to_multiple, pad_to_next_multiple
 from fusion_lab.networks.layers.pooling import image_moments
 from fusion_lab.networks.layers.strips import in_strips
@@ -224,11 +224,51 @@ def test_products_in_strips_are_those_of_pytorch(given):
             assert layer(x).dtype == torch.bfloat16
 
 
-def test_products_outside_strips_keep_their_gradient():
-    layer = Linear(60, 60)
-    with in_strips():
-        layer(torch.rand(4, 60)).sum().backward()
-    assert layer.weight.grad is not None
+@pytest.mark.parametrize("rows", [(3,), (2, 8, 5)])
+@pytest.mark.parametrize("bias", [True, False])
+def test_products_have_the_gradients_of_pytorch(rows, bias):
+    """Also several at once, as TorchJD takes them, gradients of gradients, and those of `torch.func`."""
+    torch.manual_seed(0)
+    layer = Linear(6, 9, bias)
+    x = torch.randn(*rows, 6, requires_grad=True)
+    given = [x, *layer.parameters()]
+    many = torch.randn(3, *rows, 9)
+
+    def gradients(product):
+        out = product(x, layer.weight, layer.bias)
+        batched = torch.autograd.grad(out, given, many, is_grads_batched=True, retain_graph=True)
+        once = torch.autograd.grad(out.square().sum(), [x, layer.weight], create_graph=True)
+        twice = torch.autograd.grad(sum(each.square().sum() for each in once), given[:2])
+        functional = torch.func.grad(lambda inner: product(inner, layer.weight, layer.bias).sum())(x.detach())
+        return out, batched, once, twice, functional
+
+    torch.testing.assert_close(gradients(product), gradients(torch.nn.functional.linear), rtol=1e-4, atol=1e-3)
+
+
+def test_a_product_trains_its_bias_alone():
+    layer = Linear(6, 9)
+    layer.weight.requires_grad_(False)
+    layer(torch.rand(70, 6)).sum().backward()
+    torch.testing.assert_close(layer.bias.grad, torch.full((9,), 70.0))
+
+
+@pytest.mark.parametrize("weight", [torch.rand(9, 5), torch.rand(9, 6, dtype=torch.float64)])
+def test_wrong_products_are_told_as_pytorch_does(weight):
+    x = torch.rand(70, 6)
+    with pytest.raises(RuntimeError) as expected:
+        torch.nn.functional.linear(x, weight)
+    with pytest.raises(RuntimeError) as error:
+        product(x, weight, None)
+    assert str(error.value) == str(expected.value)
+
+
+def test_products_may_be_changed_in_place():
+    layer, x = Linear(6, 9), torch.rand(2, 70, 6)
+    layer(x).relu_().sum().backward()
+    changed = layer.weight.grad.clone()
+    layer.zero_grad()
+    torch.nn.functional.linear(x, layer.weight, layer.bias).relu().sum().backward()
+    torch.testing.assert_close(changed, layer.weight.grad)
 
 
 @settings(max_examples=20, deadline=None)

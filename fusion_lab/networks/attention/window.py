@@ -150,6 +150,8 @@ class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, rows: int) -> Tensor:
         with _as_given(queries):
+            if _takes_powers(queries):
+                return _by_powers(queries, keys, values, bias, masks, rows)
             parts = [
                 values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
                 for part, last in _parts(queries, rows)
@@ -197,6 +199,16 @@ def _parts(queries: Tensor, rows: int) -> Iterator[tuple[slice, int]]:
         yield slice(first, first + step), -(first + 1) % rows
 
 
+def _takes_powers(queries: Tensor) -> bool:
+    """Return whether powers of two may take the place of a softmax: on a CPU it takes three times as long as they.
+
+    Whether none overflows is looked up in the values, which compiled code, fake tensors and `torch.func.vmap` have not.
+    """
+    if torch.compiler.is_compiling() or type(queries) is not Tensor or torch.func.debug_unwrap(queries) is not queries:
+        return False
+    return queries.device.type == "cpu" and queries.dtype in (torch.float32, torch.bfloat16)
+
+
 def _by_powers(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, masks: Tensor | None, rows: int) -> Tensor:
     """Compute the attention of `_Attention` by powers of two, in place, where none of them overflows.
 
@@ -214,18 +226,29 @@ def _by_powers(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, mask
         logits = torch.bmm(key.mT, query, out=memory[: len(query)]).unflatten(0, scaled[part].shape[:3])
         powers = _add_masks(logits.add_(factors), scaled_masks, last, rows).exp2_()
         sums = powers.sum(dim=-2, keepdim=True)
-        least, largest = (bound.item() for bound in sums.aminmax())
-        if least > _SMALLEST_SUM and largest < _LARGEST_SUM:
+        if _in_range(sums):
             torch.div(values[part] @ powers, sums, out=out[part])
         else:
-            probabilities = _probabilities(queries[part], keys[part], bias, masks, last, rows)
-            out[part] = values[part] @ probabilities.mT
+            out[part] = values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
     return out
 
 
+def _in_range(sums: Tensor) -> bool:
+    least, largest = (bound.item() for bound in sums.aminmax())
+    return least > _SMALLEST_SUM and largest < _LARGEST_SUM
+
+
 def _probabilities(queries: Tensor, keys: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
-    logits = ((queries * queries.shape[-2] ** -0.5).mT @ keys).add_(bias)
-    return _add_masks(logits, masks, last, rows).softmax(dim=-1)
+    def logits(base: float) -> Tensor:
+        scaled = queries * (base * queries.shape[-2] ** -0.5)
+        return _add_masks((scaled.mT @ keys).add_(bias * base), None if masks is None else masks * base, last, rows)
+
+    if _takes_powers(queries):
+        powers = logits(log2(e)).exp2_()
+        sums = powers.sum(dim=-1, keepdim=True)
+        if _in_range(sums):
+            return powers.div_(sums)
+    return logits(1.0).softmax(dim=-1)
 
 
 def _add_masks(logits: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:

@@ -23,7 +23,7 @@ class DropPath(nn.Module):
             return x
         keep = 1 - self.rate
         mask = torch.empty(x.shape[0], *[1] * (x.ndim - 1), dtype=x.dtype, device=x.device).bernoulli_(keep)
-        return x * mask / keep
+        return x * mask.div_(keep)
 
 
 def drop_path_rates(num_blocks: int, last: float) -> list[float]:

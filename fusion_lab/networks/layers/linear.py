@@ -1,12 +1,14 @@
 """Linear layers as vision transformers start them."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fusion_lab.networks.layers.strips import in_strips_on_cpu
 
-_ONE_DNN = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
+_ONE_DNN: Any = getattr(torch.ops.mkldnn, "_linear_pointwise", None) if torch.backends.mkldnn.is_available() else None
 
 _FEWEST_ROWS = 64
 """Smaller products gain nothing."""
@@ -15,17 +17,57 @@ _FEWEST_ROWS = 64
 def product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Compute ``x weight^T + bias`` on the last dimension, as `torch.nn.functional.linear`.
 
-    In strips on a CPU oneDNN does it: on AMD's, MKL takes up to twice as long. Its operator is private and has no
+    In float32 on a CPU oneDNN does it: on AMD's, MKL takes up to twice as long. Its operator is private and has no
     gradient; where it is missing or something else is asked for, PyTorch's own works.
     """
-    if _ONE_DNN is None or not _may_choose(x) or x.shape[:-1].numel() < _FEWEST_ROWS:
+    if not _one_dnn_takes(x, weight) or x.shape[:-1].numel() < _FEWEST_ROWS:
         return F.linear(x, weight, bias)
+    if torch.is_grad_enabled() and any(each is not None and each.requires_grad for each in (x, weight, bias)):
+        return _Product.apply(x.flatten(0, -2), weight, bias).unflatten(0, x.shape[:-1])
+    return _one_dnn(x, weight, bias)
+
+
+def _one_dnn_takes(x: Tensor, weight: Tensor) -> bool:
+    # Fake tensors, whose type is another, and what is compiled or traced know no private operator.
+    if type(x) not in (Tensor, nn.Parameter) or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        return False
+    plain = x.device.type == weight.device.type == "cpu" and x.dtype == weight.dtype == torch.float32
+    # PyTorch tells better what is wrong with other sizes.
+    sizes = x.shape[-1] == weight.shape[-1]
+    return _ONE_DNN is not None and plain and sizes and not torch.is_autocast_enabled("cpu")
+
+
+def _in_place(x: Tensor) -> bool:
+    return in_strips_on_cpu(x) and not torch.is_autocast_enabled("cpu")
+
+
+def _one_dnn(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     return _ONE_DNN(x, weight, bias, "none", [], "")
 
 
-def _may_choose(x: Tensor) -> bool:
-    """Return whether a product with ``x`` may be computed otherwise than PyTorch does by itself."""
-    return in_strips_on_cpu(x) and not torch.is_autocast_enabled("cpu")
+class _Product(torch.autograd.Function):
+    """The `product` ``(N, in)`` by ``(out, in)`` of oneDNN with a gradient, which is two products more."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        return _one_dnn(x, weight, bias)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        x, weight, _ = inputs
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        x, weight = ctx.saved_tensors
+        of_x, of_weight, of_bias = ctx.needs_input_grad
+        return (
+            product(grad, weight.T, None) if of_x else None,
+            grad.T @ x if of_weight else None,
+            grad.sum(0) if of_bias else None,
+        )
 
 
 class Linear(nn.Linear):
@@ -60,7 +102,7 @@ class Pointwise(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(B, in, H, W)`` to ``(B, out, H, W)``."""
-        if not x.is_contiguous(memory_format=torch.channels_last) or x.requires_grad:
+        if not x.is_contiguous(memory_format=torch.channels_last):
             return super().forward(x)
         return product(x.permute(0, 2, 3, 1), self.weight.flatten(1), self.bias).permute(0, 3, 1, 2)
 
@@ -87,10 +129,10 @@ def joint_heads(x: Tensor, heads: int, *layers: nn.Linear) -> tuple[Tensor, ...]
     bias = torch.cat([layer.bias for layer in layers]).unflatten(0, order).transpose(0, 1)
     shape = weight.shape[:3]
     weight, bias = weight.flatten(0, 2), bias.flatten()
-    joint = (weight @ x.mT).add_(bias[:, None]) if _may_choose(x) else product(x, weight, bias).mT
+    joint = (weight @ x.mT).add_(bias[:, None]) if _in_place(x) else product(x, weight, bias).mT
     return joint.unflatten(-2, shape).unbind(-3)
 
 
 def linear_of_tokens_last(x: Tensor, layer: nn.Linear) -> Tensor:
     """Apply a linear layer to tokens that come last, ``(..., in, N)``; returns ``(..., N, out)``."""
-    return (x.mT @ layer.weight.T).add_(layer.bias) if _may_choose(x) else layer(x.mT)
+    return (x.mT @ layer.weight.T).add_(layer.bias) if _in_place(x) else layer(x.mT)

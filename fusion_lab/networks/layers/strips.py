@@ -24,6 +24,9 @@ PART = {"cpu": 2**12}
 _PART_ELSEWHERE = 2**18
 _LEAST_ROWS = 32
 
+WHOLE_MAPS = 2**62
+"""Pixels of a part that every map fits in."""
+
 
 class Part(NamedTuple):
     """Where a part of a map lies whose windows are cut already.
