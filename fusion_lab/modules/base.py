@@ -221,7 +221,7 @@ class FusionModule(EvaluatedModule):
 
     def task_losses(self, batch: Batch, tasks: Iterable[str] | None = None) -> dict[str, Tensor]:
         """Return the loss, a scalar, of ``tasks`` in ``batch``; of those trained now unless given."""
-        # Without gradients there are faster ways, which draw for a part what they would for a map: one part it is.
+        # Without gradients networks are faster part by part; in one part, stochastic depth draws as in training.
         with in_strips(WHOLE_MAPS):
             return {task: total(terms) for task, terms in self.task_terms(batch, tasks).items()}
 
