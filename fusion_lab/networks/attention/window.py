@@ -232,7 +232,8 @@ def _by_powers(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor, mask
         if _in_range(sums):
             torch.div(values[part] @ powers, sums, out=out[part])
         else:
-            out[part] = values[part] @ _probabilities(queries[part], keys[part], bias, masks, last, rows).mT
+            exact = _logits(queries[part], keys[part], bias, masks, last, rows)
+            out[part] = values[part] @ exact.softmax(dim=-1).mT
     return out
 
 
@@ -242,16 +243,18 @@ def _in_range(sums: Tensor) -> bool:
 
 
 def _probabilities(queries: Tensor, keys: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
-    def logits(base: float) -> Tensor:
-        scaled = queries * (base * queries.shape[-2] ** -0.5)
-        return _add_masks((scaled.mT @ keys).add_(bias * base), None if masks is None else masks * base, last, rows)
-
     if _takes_powers(queries):
-        powers = logits(log2(e)).exp2_()
+        scaled_masks = None if masks is None else masks * log2(e)
+        powers = _logits(queries * log2(e), keys, bias * log2(e), scaled_masks, last, rows).exp2_()
         sums = powers.sum(dim=-1, keepdim=True)
         if _in_range(sums):
             return powers.div_(sums)
-    return logits(1.0).softmax(dim=-1)
+    return _logits(queries, keys, bias, masks, last, rows).softmax(dim=-1)
+
+
+def _logits(queries: Tensor, keys: Tensor, bias: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
+    logits = ((queries * queries.shape[-2] ** -0.5).mT @ keys).add_(bias)
+    return _add_masks(logits, masks, last, rows)
 
 
 def _add_masks(logits: Tensor, masks: Tensor | None, last: int, rows: int) -> Tensor:
