@@ -23,13 +23,13 @@ from torch import nn
 
 from fusion_lab.data.augmentation import CentreCrop
 from fusion_lab.data.pairs import PairDataset
-from fusion_lab.files import atomic_path
+from fusion_lab.files import atomic_path, write_text
 from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.inference.weights import load_network
 from fusion_lab.metrics.base import quantise
 from fusion_lab.metrics.protocols import PROTOCOLS
 from fusion_lab.networks import Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet
-from fusion_lab.reporting.methods import MethodTable, Rows, markdown, method_table
+from fusion_lab.reporting.methods import MethodTable, Rows, grid, method_table
 
 ROOT = Path(__file__).parents[1]
 OURS = {"tita": "TITA (ours)", "gifnet": "GIFNet (ours)"}
@@ -195,14 +195,14 @@ def section(title: str, results: dict[str, dict[str, Rows]]) -> str:
     text = [f"## {title}\n"]
     for name in ("tita", "gifnet"):
         table = method_table(of_protocol(pooled, name), PROTOCOLS[name].higher_is_better, OURS["tita"])
-        text += [f"Protocol `{name}`, all parts:\n", markdown(table)]
+        text += [f"Protocol `{name}`, all parts:\n", grid(table).markdown()]
         ours = OURS[name]
         text += [f"Differences to {ours}, 95 % bootstrap intervals over the pairs:\n", differences(table, ours)]
         text.append(extremes(table, list(pooled[methods[0]]), ours) + "\n")
     if len(results) > 1:
         for folder, part in results.items():
             table = method_table(of_protocol(part, "tita"), PROTOCOLS["tita"].higher_is_better)
-            text += [f"`{folder}`, protocol `tita`:\n", markdown(table)]
+            text += [f"`{folder}`, protocol `tita`:\n", grid(table).markdown()]
     return "\n".join(text)
 
 
@@ -227,8 +227,7 @@ def main() -> None:
             results[part.folder] = {one.name: score(one, task, part, args.data, args.crop, args.store) for one in rows}
         used = "".join(f"- `{p.folder}`: {len(results[p.folder][rows[0].name])} pairs, {p.note}\n" for p in parts)
         sections.append(section(title, results).replace("\n", f"\n\n{used}", 1))
-    with atomic_path(args.output) as temporary:
-        temporary.write_text("\n".join([header(args.crop), *sections]), encoding="utf-8")
+    write_text(args.output, "\n".join([header(args.crop), *sections]))
     print(f"The tables are in {args.output}.")
 
 

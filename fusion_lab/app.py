@@ -86,9 +86,13 @@ def app(weights: Sequence[Path | str] = (), device: str = "cpu", memory_limit: f
         FusionLabError: Gradio is not installed, or a network cannot be loaded.
     """
     gradio = _gradio()
-    given = {Path(name).stem if Path(name).exists() else str(name): load_network(name, device) for name in weights}
-    offered: dict[str, Callable[[], FusionNetwork]] = {name: partial(_same, each) for name, each in given.items()}
-    page = App({**offered, **_NETWORKS}, device, memory_limit)
+    offered: dict[str, Callable[[], FusionNetwork]] = {}
+    for given in weights:
+        name = Path(given).stem if Path(given).exists() else str(given)
+        taken = name in offered or name in _NETWORKS
+        offered[str(given) if taken else name] = partial(_same, load_network(given, device))
+    page = App({**_NETWORKS, **offered}, device, memory_limit)
+    first = next(iter(offered or _NETWORKS))
 
     with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=(_FILES_LAST, _FILES_LAST)) as blocks:
         gradio.Markdown(f"# {_TITLE}\nTwo images of one scene, of the same size, become one.")
@@ -101,7 +105,7 @@ def app(weights: Sequence[Path | str] = (), device: str = "cpu", memory_limit: f
             # Our own reader knows more kinds of files, and has a sentence for each that it cannot read.
             source.preprocess = _path
         with gradio.Row():
-            network = gradio.Dropdown(list(page.networks), value=next(iter(page.networks)), label="Network")
+            network = gradio.Dropdown([*dict.fromkeys([*offered, *page.networks])], value=first, label="Network")
             colours = gradio.Radio(list(COLOURS), value="both", label="Colours of")
             begin = gradio.Button("Fuse", variant="primary")
         told = gradio.Markdown(visible=False, elem_id="told")

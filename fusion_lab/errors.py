@@ -1,5 +1,7 @@
 """The one kind of error that is the user's to mend."""
 
+from collections.abc import Sequence
+
 
 class FusionLabError(ValueError):
     """Bad input, told in one sentence: what is wrong, where, and how to mend it.
@@ -14,3 +16,13 @@ class FusionLabWarning(UserWarning):
 
 REQUEUE = 75
 """The exit code of a run that was asked to make room, EX_TEMPFAIL of sysexits.h: begin it again, and it goes on."""
+
+
+def one_line(error: BaseException, longest: int = 300) -> str:
+    """Return what an error of another program says in one line, cut to so many letters; its kind if it says nothing."""
+    return " ".join(str(error).split())[:longest] or type(error).__name__
+
+
+def first_few(lines: Sequence[str], most: int = 5) -> list[str]:
+    """Return the first of some lines or names, and how many more there are."""
+    return [*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else [])]

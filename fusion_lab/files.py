@@ -1,11 +1,15 @@
 """Writing files so that none is ever found half-written."""
 
+import csv
+import hashlib
 import os
 import re
+import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -82,6 +86,52 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Write a text by `atomic_path`."""
+    with atomic_path(target) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_rows(target: Path, headings: Sequence[str], rows: Iterable[Iterable[Any]]) -> None:
+    """Write a table as CSV by `atomic_path`."""
+    with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(headings)
+        writer.writerows(rows)
+
+
+def sha256(path: Path) -> str:
+    """Return the SHA-256 of a file.
+
+    Raises:
+        FusionLabError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise FusionLabError(f"The file {path} cannot be read ({error.strerror}): check its rights.") from None
+
+
+@contextmanager
+def working_folder(parent: Path, name: str) -> Iterator[Path]:
+    """Return an empty hidden folder in another, on the disk of the result, and remove it at the end.
+
+    Raises:
+        FusionLabError: It cannot be made.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=make_folder(parent)))
+    except OSError as error:
+        raise FusionLabError(
+            f"Nothing can be written to {parent} ({error.strerror}): name a folder that you may write to."
+        ) from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def walk(folder: Path) -> Iterator[Path]:

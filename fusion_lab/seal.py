@@ -1,7 +1,6 @@
 """A checksum inside a checkpoint, by which damage is noticed."""
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
 
 from fusion_lab.errors import FusionLabError
@@ -55,14 +54,10 @@ def check_seal(path: Path) -> None:
 def _digest(path: Path, comment: int) -> bytes:
     """Return the checksum of an archive as it was before it got its comment, of so many bytes."""
     hashed = hashlib.sha256()
-    for chunk in _chunks(path, path.stat().st_size - comment - _LENGTH):
-        hashed.update(chunk)
+    left = path.stat().st_size - comment - _LENGTH
+    with path.open("rb") as file:
+        while left > 0 and (chunk := file.read(min(left, _CHUNK))):
+            hashed.update(chunk)
+            left -= len(chunk)
     hashed.update(bytes(_LENGTH))
     return hashed.hexdigest().encode()
-
-
-def _chunks(path: Path, size: int) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while size > 0 and (chunk := file.read(min(size, _CHUNK))):
-            size -= len(chunk)
-            yield chunk

@@ -19,7 +19,8 @@ from playwright.sync_api import expect
 from fusion_lab.app import App, app, serve
 from fusion_lab.cli.main import main
 from fusion_lab.errors import FusionLabError
-from fusion_lab.networks import Maximum
+from fusion_lab.inference.weights import save_network
+from fusion_lab.networks import TITA, Maximum
 
 WAIT = 20_000
 
@@ -188,3 +189,17 @@ def test_wrong_weights_and_a_missing_extra(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "gradio", None)
     assert main(["app"]) == 2
     assert "pip install 'fusion_lab[app]'" in capsys.readouterr().err
+
+
+def test_given_networks_never_hide_each_other_or_those_of_the_package(tmp_path):
+    import gradio
+
+    files = [tmp_path / name for name in ("tita.safetensors", "mine.safetensors", "other/mine.safetensors")]
+    for file in files:
+        save_network(TITA(12, 2, num_interaction_blocks=1), file)
+    blocks = app(files)
+    [choice] = [block for block in blocks.blocks.values() if isinstance(block, gradio.Dropdown)]
+    offered = [name for name, _ in choice.choices]
+    assert offered[:3] == [str(files[0]), "mine", str(files[2])]
+    assert choice.value == offered[0]
+    assert offered.count("tita") == 1

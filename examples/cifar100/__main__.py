@@ -14,7 +14,7 @@ from jsonargparse.typing import NonNegativeInt, PositiveFloat, PositiveInt
 from fusion_lab.cli.arguments import parse
 from fusion_lab.cli.main import run
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import atomic_path, make_folder, write_text
 
 if TYPE_CHECKING:
     from examples.cifar100.images import LabelledImages
@@ -133,8 +133,7 @@ def _check_same(output: Path, settings: Settings, networks: "dict[str, FusionNet
             f"The results in {output} were made with other settings ({', '.join(differing)}): repeat them, or choose "
             "another output."
         )
-    with atomic_path(file) as temporary:
-        temporary.write_text(json.dumps(now, indent=1) + "\n", encoding="utf-8")
+    write_text(file, json.dumps(now, indent=1) + "\n")
 
 
 def _first(labelled: "LabelledImages", limit: int | None) -> "LabelledImages":
@@ -209,8 +208,7 @@ def _train_and_test(
         weights_only=True,
     )
     [scores] = trainer.test(module, DataLoader(samples(test), settings.batch_size), verbose=False)
-    with atomic_path(folder / "result.json") as temporary:
-        temporary.write_text(json.dumps(scores, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "result.json", json.dumps(scores, indent=1) + "\n")
 
 
 def _write(output: Path, rows: list[Row]) -> None:

@@ -30,6 +30,6 @@ def enhance_batch(network: FusionNetwork, images: NDArray[np.uint8]) -> NDArray[
     levels = rule.luminance(column).reshape(count, 1, height, width)
     luminance = torch.from_numpy(levels.astype(np.float32) / np.float32(255))
     fused = fuse_luminance(network, luminance, luminance).reshape(count * height, width)
-    pixels = paint(column, column, fused, rule).pixels
+    pixels = paint((column, column), fused, rule).pixels
     rgb = pixels if pixels.ndim == 3 else np.dstack([pixels] * 3)
     return rgb.reshape(images.shape)

@@ -66,8 +66,9 @@ class Checkpoints(ModelCheckpoint):
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         save_if_due(self, trainer, pl_module)
         is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.should_stop or trainer.global_step == trainer.max_steps or (trainer.is_last_batch and is_last_epoch):
-            self._save_last(trainer)
+        ends = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if self.save_last and self.dirpath and (ends or (trainer.is_last_batch and is_last_epoch)):
+            trainer.save_checkpoint(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
         self._kept = self._with_newest()
         while self.keep and len(self._kept) > self.keep:
             oldest = self._kept.pop(0)
@@ -78,10 +79,6 @@ class Checkpoints(ModelCheckpoint):
         # Without a metric, what is called the best is the newest.
         newest = self.best_model_path
         return [*self._kept, newest] if newest and newest not in self._kept else list(self._kept)
-
-    def _save_last(self, trainer: Trainer) -> None:
-        if self.save_last and self.dirpath:
-            trainer.save_checkpoint(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -7,7 +7,8 @@ from typing import Any
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 
-from fusion_lab.public.manifest import read_manifest, sha256, write_manifest
+from fusion_lab.files import sha256
+from fusion_lab.public.manifest import read_manifest, write_manifest
 
 _THREADS = 8
 

@@ -102,7 +102,7 @@ class OperationWeights(Callback):
 
     def _stop(self) -> None:
         if self._reader is not None:
-            self._reader.__exit__(None, None, None)
+            self._reader.close()
             self._reader = None
 
 

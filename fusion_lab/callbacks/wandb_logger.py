@@ -5,6 +5,7 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -19,7 +20,6 @@ from fusion_lab.reporting.tables import higher_is_better
 STOPPED = "ended_early"
 """What the summary of a run says that a sweep has ended."""
 _SERVER = "https://api.wandb.ai"
-_FILES = (".netrc", "_netrc")
 
 
 class RunLogger(WandbLogger):
@@ -82,27 +82,28 @@ class RunLogger(WandbLogger):
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
-        """End a run that failed as such, and one that a sweep ends early as one that has not failed.
+        """End the run: one that failed as such, and one that a sweep ends early as one that has not failed.
 
         W&B listens to `sys.exit`, by which it would take the first for finished and the second for failed.
         """
         super().finalize(status)
+        if self._experiment is None:
+            return
         failed = isinstance(sys.exc_info()[1], Exception)
-        if status == "failed" and self._experiment is not None and (failed or "WANDB_SWEEP_ID" in os.environ):
+        if status == "failed" and (failed or "WANDB_SWEEP_ID" in os.environ):
             self._experiment.summary[STOPPED] = not failed
             self._experiment.finish(exit_code=int(failed))
+        elif status == "success":
+            # The next run of this process is another one.
+            self._experiment.finish()
 
 
 def _logged_in() -> bool:
     """Look for a key where W&B does: the environment, and the file that ``wandb login`` writes."""
     if os.environ.get("WANDB_API_KEY"):
         return True
-    host = urlparse(os.environ.get("WANDB_BASE_URL", _SERVER)).hostname or ""
-    given = os.environ.get("NETRC")
-    for file in [Path(given)] if given else [Path.home() / name for name in _FILES]:
-        try:
-            if netrc.netrc(str(file)).authenticators(host):
-                return True
-        except (OSError, netrc.NetrcParseError):
-            continue
+    # With its port, as `wandb login` writes it.
+    machine = urlparse(os.environ.get("WANDB_BASE_URL", _SERVER)).netloc
+    with suppress(OSError, netrc.NetrcParseError):
+        return netrc.netrc(os.environ.get("NETRC") or Path.home() / ".netrc").authenticators(machine) is not None
     return False

@@ -53,5 +53,5 @@ class WriteFused(BasePredictionWriter):
                 names, sample["file_a"], sample["file_b"], *ranges, fused, strict=True
             ):
                 a, b = read_picture(Path(file_a), range_a), read_picture(Path(file_b), range_b)
-                picture = paint(a, b, luminance[0], rule, self.colours)
+                picture = paint((a, b), luminance[0], rule, self.colours)
                 write_picture(picture, self.folder / task / f"{name}.png")

@@ -12,7 +12,8 @@ from fusion_lab.cli.submit import add_submit_option, submit_launcher
 from fusion_lab.errors import FusionLabError
 from fusion_lab.studies.gathered import Gathered, gather
 from fusion_lab.studies.grid import Grid
-from fusion_lab.studies.study import Plan, Study
+from fusion_lab.studies.plan import Plan
+from fusion_lab.studies.study import Study
 from fusion_lab.studies.trial import read_options
 
 _OWN = ("exp", "exp.name", "exp.seed", "exp.output", "ckpt_path", "config", "c")
@@ -60,7 +61,7 @@ def conclude(study: Study, against: str | None = None) -> int:
         for one in terminal_tables(table):
             console.print(one)
         if compared:
-            console.print(differences.terminal_table(compared))
+            console.print(differences.grid(compared).terminal("differences, seed by seed, with 95 % intervals"))
         print(f"Written to {study.folder}: table.md, .csv and .tex, and sources.csv, which names every run.")
     if told := study.told_failures():
         print("\n".join(["", *told]), file=sys.stderr)

@@ -26,10 +26,10 @@ def main(argv: list[str]) -> int:
 
     from rich.console import Console
 
-    from fusion_lab.reporting.methods import terminal_tables
+    from fusion_lab.reporting.methods import grid
 
     console = Console()
-    for part in terminal_tables(scores.write(args.output, args.against), console.width):
+    for part in grid(scores.write(args.output, args.against), "\n± ").terminal_parts(console.width):
         console.print(part)
     print(f"In {args.output} are table.csv, table.md and table.tex, and the images of each method as METHOD.csv.")
     return tell_not_scored(scores)

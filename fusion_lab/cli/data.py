@@ -52,8 +52,9 @@ def _check(argv: list[str]) -> int:
     manifest = "list of SHA-256 as of sha256sum, by paths below DIR: compared if it is there, else written"
     add("--manifest", type=Path, metavar="FILE", help=manifest)
     args = parse(parser, argv)
-    from fusion_lab.data.checking import check, compare_sums, first_few
+    from fusion_lab.data.checking import check, compare_sums
     from fusion_lab.data.recognition import recognise
+    from fusion_lab.errors import first_few
     from fusion_lab.public.manifest import digest
 
     base, found = recognise(args.folder, args["as"])

@@ -17,7 +17,7 @@ def main(command: str, argv: list[str]) -> int:
     own.add_argument("--ckpt_path")
     try:
         # `--config.WHATEVER=FILE` too: the parameters of a sweep need names of their own.
-        ours, options = own.parse_known_args([re.sub(r"^--config\.\w+=", "--config=", word) for word in argv])
+        ours, options = own.parse_known_args([re.sub(r"^--config\.[\w.]+=", "--config=", word) for word in argv])
     except argparse.ArgumentError as error:
         raise FusionLabError(f"{error}.") from None
     if not ours.config and "--help" not in options and "-h" not in options:

@@ -12,13 +12,13 @@ from rich.progress import track
 
 from fusion_lab.data.pairs import Pair, find_images
 from fusion_lab.data.recognition import FoundSet, Place
-from fusion_lab.errors import FusionLabError
-from fusion_lab.public.manifest import Sums, differences, read_manifest, sha256, write_manifest
+from fusion_lab.errors import FusionLabError, first_few
+from fusion_lab.files import sha256
+from fusion_lab.public.manifest import Sums, differences, read_manifest, write_manifest
 
 T = TypeVar("T")
 
 _THREADS = 8
-_SHOWN = 5
 
 
 @dataclass
@@ -108,11 +108,6 @@ def check(sets: Sequence[FoundSet], base: Path, progress: bool = False) -> tuple
         added = shown(threads.map(_sum, sorted(files)), "Adding up files", len(files))
         sums = {path.relative_to(base).as_posix(): value for path, value in added if value}
     return results, sums
-
-
-def first_few(lines: Sequence[str]) -> list[str]:
-    """Return the first lines, and how many more there are."""
-    return [*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])]
 
 
 def _list(result: Checked, place: Place) -> tuple[list[Pair], list[Path]]:

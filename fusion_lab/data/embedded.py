@@ -5,11 +5,9 @@ and multi-exposure pairs are rendered from photographs that scikit-image carries
 motorcycle have a measured depth. No photograph serves both training and validation, in either task.
 """
 
-import hashlib
 import io
 import json
 import shutil
-import tempfile
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +21,7 @@ from numpy.typing import NDArray
 from fusion_lab.data.synthetic.defocus import focus_pair, smooth_depth
 from fusion_lab.data.synthetic.exposure import exposure_pair
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import make_folder, sha256, working_folder, write_text
 
 VERSION = 1
 """Rises whenever the same call would write other images."""
@@ -121,15 +119,8 @@ def write_embedded_pairs(root: Path) -> Path:
     if _is_complete(root):
         return root
     _refuse_foreign_files(root)
-    make_folder(root.parent)
-    try:
-        temporary = Path(tempfile.mkdtemp(prefix=f".{root.name}-", dir=root.parent))
-    except OSError as error:
-        raise FusionLabError(
-            f"No folder can be made in {root.parent} ({error.strerror}): name a folder that you may write to."
-        ) from None
-    try:
-        # mkdtemp makes its folder private; one made inside it gets the rights of an ordinary folder.
+    with working_folder(root.parent, root.name) as temporary:
+        # It is private; a folder made inside it gets the rights of an ordinary one.
         finished = make_folder(temporary / root.name)
         _write(finished)
         # Another process may have been faster.
@@ -137,8 +128,6 @@ def write_embedded_pairs(root: Path) -> Path:
             if root.exists():
                 shutil.rmtree(root)
             finished.rename(root)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return root
 
 
@@ -148,8 +137,7 @@ def _is_complete(root: Path) -> bool:
     if manifest.get("version") != VERSION:
         return False
     return all(
-        (root / name).is_file() and _sha256((root / name).read_bytes()) == checksum
-        for name, checksum in manifest["files"].items()
+        (root / name).is_file() and sha256(root / name) == checksum for name, checksum in manifest["files"].items()
     )
 
 
@@ -180,14 +168,12 @@ def _write(folder: Path) -> None:
     for pair in _pairs():
         for role, image in pair.images.items():
             name = f"{pair.folder}/{role}/{pair.name}.png"
-            content = _png(image)
             make_folder((folder / name).parent)
-            (folder / name).write_bytes(content)
-            checksums[name] = _sha256(content)
+            (folder / name).write_bytes(_png(image))
+            checksums[name] = sha256(folder / name)
         pairs.append({"folder": pair.folder, "name": pair.name, "provenance": pair.provenance})
     manifest = {"version": VERSION, "seed": SEED, "pairs": pairs, "files": checksums}
-    with atomic_path(folder / "manifest.json") as path:
-        path.write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
 
 
 def _pairs() -> Iterator[_EmbeddedPair]:
@@ -302,7 +288,3 @@ def _png(image: Image) -> bytes:
     """Return the PNG file of an RGB ``(H, W, 3)`` or grey ``(H, W)`` image."""
     stored = cv2.cvtColor(image, cv2.COLOR_RGB2BGR) if image.ndim == 3 else image
     return bytes(cv2.imencode(".png", stored, [cv2.IMWRITE_PNG_COMPRESSION, 6])[1])
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -19,7 +19,7 @@ from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.picture import Picture, Pixels
 from fusion_lab.data.stored_image import StoredImage
 from fusion_lab.data.tiff import STARTS, check_pixels, cmyk_to_rgb, read_tiff
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.files import atomic_path
 
 __all__ = ["FORMATS", "IMAGE_SUFFIXES", "WRITABLE_SUFFIXES", "Picture", "Pixels", "from_pillow", "range_of_files",
@@ -40,7 +40,6 @@ _KEEPS_16_BIT = _TIFF | {".png"}
 FORMATS = ("PNG", "JPEG", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
 """What Pillow is asked for besides TIFF: it knows more, and has Ghostscript run what looks like EPS."""
 _KNOWN = "PNG, TIFF, JPEG, BMP, WebP, PGM or PPM, JPEG 2000 or AVIF"
-_LONGEST_REASON = 200
 _INCH = 0.0254
 _BITS, _PHOTOMETRIC = 258, 262
 _METADATA = (b"eXIf", b"Exif", b"Raw profile type", b"com.adobe.xmp", b"irot", b"imir")
@@ -104,7 +103,7 @@ def read_stored(path: Path, frame: int = 0) -> StoredImage:
         raise
     # Arbitrary bytes make the decoders fail in arbitrary ways.
     except Exception as error:
-        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        reason = one_line(error)
         raise FusionLabError(f"The image {path} is broken ({reason}): replace the file.") from None
 
 

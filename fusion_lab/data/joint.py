@@ -68,6 +68,7 @@ class JointDataModule(MultiTaskDataModule):
         repeat: How often each training batch comes in a row; GIFNet trains one task on it, then the other.
         on_bad_sample: What happens where a training scene cannot be read, as for `MultiTaskDataModule`.
         bad_sample_limit: End the run when more training scenes than so many cannot be read, on each rank.
+        cache_gib: As for `MultiTaskDataModule`.
     """
 
     def __init__(
@@ -143,7 +144,7 @@ class JointDataModule(MultiTaskDataModule):
         return self._loader(
             self._samples(),
             partial(RepeatEachBatch, repeat=self.repeat, given=batch % self.repeat),
-            collate_fn=stack if self.renders_on_device else _Rendered(self.auxiliary),
+            collate_fn=stack if self.renders_on_device else partial(_rendered, auxiliary=self.auxiliary),
             batch_sampler=sampler,
             persistent_workers=self.num_workers > 0,
         )
@@ -156,11 +157,5 @@ class JointDataModule(MultiTaskDataModule):
         return JointSamples(self.splits["train"][MAIN_TASK], self.augmentation, self.auxiliary, self._bad_samples)
 
 
-class _Rendered:
-    """Stacks scenes and renders them; a class, so that worker processes can be given it."""
-
-    def __init__(self, auxiliary: Synthesis | None) -> None:
-        self.auxiliary = auxiliary
-
-    def __call__(self, scenes: list[dict[str, Any]]) -> Batch:
-        return stack(scenes).render(self.auxiliary)
+def _rendered(scenes: list[dict[str, Any]], auxiliary: Synthesis | None) -> Batch:
+    return stack(scenes).render(auxiliary)

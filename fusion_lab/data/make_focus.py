@@ -1,6 +1,5 @@
 """Writing multi-focus versions of visible images beside their infrared partners, in the layout of GIFNet's release."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from fusion_lab.data.images import Picture, write_picture
 from fusion_lab.data.pairs import Pair, PairDataset, cut
 from fusion_lab.data.scenes import Scenes, find_companions, read_scene, scene, stack
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import make_folder, sha256, write_text
 
 ROLES = ("visible", "infrared", "visible_focus_near", "visible_focus_far")
 _MANIFEST = "manifest.json"
@@ -162,7 +161,7 @@ def _write(made: RenderedScene, folder: Path, split: str, root: Path) -> Manifes
     for role, picture in pictures.items():
         path = _path(folder, role, split, made.name)
         write_picture(picture, path)
-        checksums[role] = hashlib.sha256(path.read_bytes()).hexdigest()
+        checksums[role] = sha256(path)
     place = {"top": made.window.top, "left": made.window.left} if made.window.size else {}
     return {
         "name": made.name,
@@ -220,5 +219,4 @@ def _read_manifest(folder: Path, settings: Manifest) -> dict[str, list[Manifest]
 
 def _write_manifest(folder: Path, settings: Manifest, pairs: dict[str, list[Manifest]]) -> None:
     ordered = {name: pairs[name] for name in sorted(pairs)}
-    with atomic_path(folder / _MANIFEST) as path:
-        path.write_text(json.dumps({"settings": settings, "pairs": ordered}, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / _MANIFEST, json.dumps({"settings": settings, "pairs": ordered}, indent=1) + "\n")

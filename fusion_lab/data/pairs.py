@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from fusion_lab.data.images import CONVERTIBLE, IMAGE_SUFFIXES, Picture, range_of_files, read_picture
 from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.picture_cache import NO_CACHE, PictureCache
-from fusion_lab.errors import FusionLabError, FusionLabWarning
+from fusion_lab.errors import FusionLabError, FusionLabWarning, first_few
 from fusion_lab.files import walk
 from fusion_lab.types import Sample
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     # Cropping loads more than reading needs.
     from fusion_lab.data.augmentation import Transform
 
-_SHOWN = 5
 # A 16-bit image that uses less of its range than this is hardly meant so: 12 bits use a sixteenth.
 _NARROW = 0.1
 _Over = Literal["image", "dataset"]
@@ -43,13 +42,20 @@ class Pair:
     range_a: InputRange = FULL
     range_b: InputRange = FULL
 
+    @property
+    def key(self) -> str:
+        """What the images of the pair are found by, as of `find_images`."""
+        return self.name.lower()
+
     def read(self, cache: PictureCache = NO_CACHE) -> tuple[Picture, Picture]:
         """Read both sources, or take them from where they are kept.
 
         Raises:
             FusionLabError: A file cannot be read, or the sizes differ.
         """
-        a, b = (cache.read(read_source, *one) for one in ((self.a, self.range_a), (self.b, self.range_b)))
+        a = cache.read(read_source, self.a, self.range_a)
+        same = (self.a, self.range_a) == (self.b, self.range_b)
+        b = a if same else cache.read(read_source, self.b, self.range_b)
         if a.size != b.size:
             raise FusionLabError(
                 f"The sources {self.a} ({a.size[1]}x{a.size[0]}) and {self.b} ({b.size[1]}x{b.size[0]}) "
@@ -155,21 +161,18 @@ class PairDataset(Dataset[Sample]):
         if missing := sorted(set(a) - set(targets)) if self.target else []:
             raise FusionLabError(
                 f"{len(missing)} pairs below {self.root} have no target of the same name "
-                f"({', '.join(missing[:_SHOWN])}): add the files or leave `target` out."
+                f"({', '.join(first_few(missing))}): add the files or leave `target` out."
             )
         keys = sorted(a)[: self.limit]
         range_a, range_b = (
             self._range(self.range_a, [a[key] for key in keys]),
             self._range(self.range_b, [b[key] for key in keys]),
         )
-        return [Pair(_spelt(key, a[key]), a[key], b[key], targets.get(key), range_a, range_b) for key in keys]
+        shape = _shape(self.root, self.a)
+        return [Pair(_name(a[key], shape), a[key], b[key], targets.get(key), range_a, range_b) for key in keys]
 
     def _tell_unpaired(self, files: list[str], some_pair: bool) -> None:
-        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-        told = (
-            f"{len(files)} images below {self.root} have no partner of the same name "
-            f"({', '.join(files[:_SHOWN])}{more})"
-        )
+        told = f"{len(files)} images below {self.root} have no partner of the same name ({', '.join(first_few(files))})"
         if self.unpaired == "raise" or not some_pair:
             raise FusionLabError(f"{told}: rename or remove them.")
         warnings.warn(f"{told}: they are left out.", FusionLabWarning, stacklevel=3)
@@ -241,39 +244,25 @@ def _to_float(picture: Picture) -> np.ndarray:
     return picture.luminance().astype(np.float32) / np.float32(picture.levels)
 
 
-def _spelt(key: str, path: Path) -> str:
-    """Return a name in lower case with the letters that it has in a path."""
-    text = normalize("NFC", path.with_suffix("").as_posix())
-    start = text.lower().rfind(key)
-    return text[start : start + len(key)]
-
-
 def find_images(root: Path, pattern: str) -> dict[str, Path]:
     """Find the images that a path or pattern names, by the text that ``{name}`` stands for, in lower case.
 
     Raises:
         FusionLabError: The folder is missing, cannot be looked through or has no such image, or two have the same name.
     """
-    if "{name}" not in pattern:
-        pattern = f"{pattern.rstrip('/')}/{{name}}"
-        deep = False
-    else:
-        deep = True
+    deep = "{name}" in pattern
+    pattern = _with_name(pattern)
     folder = root / Path(pattern.split("{name}")[0] + "x").parent
-    before, after = normalize("NFC", (root / pattern).as_posix()).split("{name}", 1)
-    shape = re.compile(re.escape(before) + "(.+)" + re.escape(after), re.IGNORECASE)
-
+    shape = _shape(root, pattern)
     found: dict[str, Path] = {}
     others: set[str] = set()
     for path in _files(folder, deep):
         if path.suffix.lower() not in IMAGE_SUFFIXES:
             others.update(ending for ending in CONVERTIBLE if path.name.lower().endswith(ending))
             continue
-        # One letter may be written as several signs: a disk of a Mac does so.
-        match = shape.fullmatch(normalize("NFC", path.with_suffix("").as_posix()))
-        if match is None:
+        key = _name(path, shape).lower()
+        if not key:
             continue
-        key = match[1].lower()
         if key in found:
             raise FusionLabError(
                 f"The images {found[key]} and {path} have the same name: keep one of them, pairs are found by name."
@@ -288,6 +277,23 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
     if not found:
         raise FusionLabError(f"No images of the form {root / pattern} were found: check the folder and the names.")
     return found
+
+
+def _with_name(pattern: str) -> str:
+    return pattern if "{name}" in pattern else f"{pattern.rstrip('/')}/{{name}}"
+
+
+def _shape(root: Path, pattern: str) -> re.Pattern[str]:
+    """Return what the paths of images look like without their suffix; the name is its only group."""
+    before, after = normalize("NFC", (root / _with_name(pattern)).as_posix()).split("{name}", 1)
+    return re.compile(re.escape(before) + "(.+)" + re.escape(after), re.IGNORECASE)
+
+
+def _name(path: Path, shape: re.Pattern[str]) -> str:
+    """Return the name that an image of such a shape has; of others, none."""
+    # One letter may be written as several signs: a disk of a Mac does so.
+    match = shape.fullmatch(normalize("NFC", path.with_suffix("").as_posix()))
+    return match[1] if match else ""
 
 
 def _files(folder: Path, deep: bool) -> list[Path]:

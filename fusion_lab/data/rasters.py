@@ -14,7 +14,7 @@ from fusion_lab.data.images import read_picture
 from fusion_lab.data.picture import Tags
 from fusion_lab.data.stored_image import to_levels, upright
 from fusion_lab.data.tiff import geotags_of, resolution_of, white_of
-from fusion_lab.errors import FusionLabError, FusionLabWarning
+from fusion_lab.errors import FusionLabError, FusionLabWarning, one_line
 from fusion_lab.files import atomic_path
 
 TIFF_SUFFIXES = frozenset({".tif", ".tiff"})
@@ -22,7 +22,6 @@ _TYPES = ("uint8", "uint16", "float32")
 # Samples of these are no values until they have become colours.
 _ONLY_COLOURS = (PHOTOMETRIC.PALETTE, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB)
 _ORIENTATION = 274
-_LONGEST_REASON = 200
 _ALPHA = (EXTRASAMPLE.ASSOCALPHA, EXTRASAMPLE.UNASSALPHA)
 _THREE_COLOURS = (PHOTOMETRIC.RGB, PHOTOMETRIC.YCBCR, PHOTOMETRIC.CIELAB, PHOTOMETRIC.ICCLAB, PHOTOMETRIC.ITULAB)
 
@@ -102,7 +101,7 @@ def read_raster(path: Path) -> Raster:
     except FusionLabError:
         raise
     except Exception as error:
-        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        reason = one_line(error)
         raise FusionLabError(f"The image {path} is broken or no TIFF ({reason}): replace the file.") from None
     if others > 0:
         warnings.warn(

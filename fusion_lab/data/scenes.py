@@ -14,11 +14,10 @@ from fusion_lab.data.images import Picture, read_picture
 from fusion_lab.data.input_range import FULL
 from fusion_lab.data.pairs import Pair, PairDataset, find_images
 from fusion_lab.data.picture_cache import NO_CACHE, PictureCache
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, first_few
 from fusion_lab.types import Batch, Sample
 
 MAIN_TASK = "ivf"
-_SHOWN = 5
 
 
 class Scenes(NamedTuple):
@@ -64,13 +63,12 @@ def find_companions(dataset: PairDataset, patterns: dict[str, str]) -> list[dict
     """
     found = {role: find_images(dataset.root, pattern) for role, pattern in patterns.items()}
     for role, files in found.items():
-        if missing := [pair.name for pair in dataset.pairs if pair.name.lower() not in files]:
-            more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        if missing := [pair.name for pair in dataset.pairs if pair.key not in files]:
             raise FusionLabError(
                 f"{len(missing)} pairs below {dataset.root} have no image of the same name in {patterns[role]} "
-                f"({', '.join(missing[:_SHOWN])}{more}): add the files, or choose another auxiliary task."
+                f"({', '.join(first_few(missing))}): add the files, or choose another auxiliary task."
             )
-    return [{role: files[pair.name.lower()] for role, files in found.items()} for pair in dataset.pairs]
+    return [{role: files[pair.key] for role, files in found.items()} for pair in dataset.pairs]
 
 
 def read_scene(pair: Pair, companions: dict[str, Path], cache: PictureCache = NO_CACHE) -> dict[str, Picture]:

@@ -2,19 +2,12 @@
 
 from functools import cached_property
 from pathlib import Path
-from zlib import crc32
-
-import numpy as np
-import torch
-from torch.utils.data import default_convert
 
 from fusion_lab.data.augmentation import Transform
 from fusion_lab.data.auxiliary.base import Synthesis
-from fusion_lab.data.colour import luma, rgb
-from fusion_lab.data.images import read_picture
-from fusion_lab.data.input_range import FULL
+from fusion_lab.data.colour import luma
 from fusion_lab.data.pairs import PairDataset, cut
-from fusion_lab.data.scenes import find_companions
+from fusion_lab.data.scenes import find_companions, read_scene, scene, stack
 from fusion_lab.types import Sample
 
 
@@ -42,16 +35,12 @@ class SynthesizedPairs(PairDataset):
     def sample(self, index: int, augmentation: Transform | None, seed: int) -> Sample:
         """Make one pair as luminance ``(1, H, W)`` in [0, 1], cut and rendered by what is drawn from ``seed``."""
         pair = self.pairs[index]
-        pictures = {"source_a": pair.read(self.cache)[0]}
-        for role, path in self.companions[index].items():
-            pictures[role] = self.cache.read(read_picture, path, FULL)
+        pictures = read_scene(pair, self.companions[index], self.cache)
         if augmentation:
             pictures = cut(pictures, augmentation, seed, pair.name)
-        visible = rgb(pictures.pop("source_a"))
-        recipe = self.synthesis.draw(visible, pictures, np.random.default_rng([seed, crc32(b"auxiliary")]))
-        clear = torch.from_numpy(np.ascontiguousarray(np.moveaxis(visible, -1, 0)))[None]
-        sources = self.synthesis.render(clear, {key: default_convert(value)[None] for key, value in recipe.items()})
-        source_a, source_b, target = (luma(images)[0] for images in (*sources, clear))
+        made = stack([scene(pictures, self.synthesis, seed, pair)])
+        sources = self.synthesis.render(made.visible, made.recipe)
+        source_a, source_b, target = (luma(images)[0] for images in (*sources, made.visible))
         return Sample(
             name=pair.name,  # type: ignore[typeddict-item]
             file_a=str(pair.a),  # type: ignore[typeddict-item]

@@ -12,7 +12,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC, TiffFile, TiffPage
 
 from fusion_lab.data.picture import NODATA, Tags
 from fusion_lab.data.profiles import to_srgb
-from fusion_lab.data.stored_image import StoredImage, to_levels
+from fusion_lab.data.stored_image import StoredImage
 from fusion_lab.errors import FusionLabError
 
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -179,7 +179,8 @@ def _samples(page: TiffPage, name: str) -> tuple[NDArray[Any], NDArray[Any] | No
     if page.photometric == PHOTOMETRIC.PALETTE:
         values, levels = _colours(page, values[..., 0], name)
         if alpha is not None and white is not None and white != levels:
-            alpha = to_levels(alpha, white) if levels == 255 else to_levels(alpha, white).astype(np.uint16) * 257
+            kind = np.uint8 if levels == 0xFF else np.uint16
+            alpha = ((alpha.astype(np.uint64) * levels + white // 2) // white).astype(kind)
         return values, alpha, levels
     return (values[..., 0] if count == 1 else values), alpha, white
 

@@ -37,8 +37,11 @@ def write_report(
     evaluations, protocol = scores.methods, scores.protocol
     table = scores.comparison()
     together = _scored_by_all(scores.pairs, evaluations)
-    shown = [_report_pair(pairs, evaluations, task) for pairs in together[:limit]]
-    others = [_scored_pair(pairs, evaluations, task) for pairs in together[limit:]]
+    shown = [_report_pair(pairs, evaluations, task) for pairs in list(together.values())[:limit]]
+    others = [
+        ScoredPair(name, task, {method: evaluation.rows[name] for method, evaluation in evaluations.items()})
+        for name in list(together)[limit:]
+    ]
     title = f"Fusion report: {TASK_NAMES.get(task, task)}"
     intro = _intro(protocol, sources, chosen, len(table.methods), len(together), len(shown))
     write_page(path, title, intro, shown, _columns(table, protocol), others)
@@ -47,12 +50,12 @@ def write_report(
 
 def _scored_by_all(
     files: Mapping[str, list[FusedPair]], evaluations: Mapping[str, Evaluation]
-) -> list[dict[str, FusedPair]]:
-    """Return the files of each method for the pairs that all methods have scores of."""
+) -> dict[str, dict[str, FusedPair]]:
+    """Return the files of each method for the pairs that all methods have scores of, by the name of the pair."""
     by_name = {method: {pair.name: pair for pair in pairs} for method, pairs in files.items()}
     first = next(iter(by_name.values()))
     names = [name for name in first if all(name in evaluation.rows for evaluation in evaluations.values())]
-    return [{method: pairs[name] for method, pairs in by_name.items()} for name in names]
+    return {name: {method: pairs[name] for method, pairs in by_name.items()} for name in names}
 
 
 def _report_pair(pairs: Mapping[str, FusedPair], evaluations: Mapping[str, Evaluation], task: str) -> ReportPair:
@@ -64,11 +67,6 @@ def _report_pair(pairs: Mapping[str, FusedPair], evaluations: Mapping[str, Evalu
     a, b = source_levels(pair)
     ideal = None if pair.reference is None else read_levels(pair.reference)
     return ReportPair(pair.name, task, a, b, fused, reference=ideal)
-
-
-def _scored_pair(pairs: Mapping[str, FusedPair], evaluations: Mapping[str, Evaluation], task: str) -> ScoredPair:
-    [name] = {pair.name for pair in pairs.values()}
-    return ScoredPair(name, task, {method: evaluations[method].rows[name] for method in pairs})
 
 
 def _columns(table: MethodTable, protocol: Protocol) -> list[MetricColumn]:

@@ -16,9 +16,9 @@ from fusion_lab.evaluation.scoring import (
     find_fused,
     score_pairs,
 )
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import make_folder, write_text
 from fusion_lab.metrics.protocols import Protocol
-from fusion_lab.reporting.methods import MethodTable, latex, markdown, method_table, write_csv
+from fusion_lab.reporting.methods import MethodTable, grid, method_table, write_csv
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -72,9 +72,8 @@ class Scores:
         folder = Path(folder)
         table = self.comparison(against)
         write_csv(folder / "table.csv", table)
-        for name, text in (("table.md", markdown(table)), ("table.tex", latex(table))):
-            with atomic_path(folder / name) as temporary:
-                temporary.write_text(text, encoding="utf-8")
+        write_text(folder / "table.md", grid(table).markdown())
+        write_text(folder / "table.tex", grid(table).latex())
         return table
 
 

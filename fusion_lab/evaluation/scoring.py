@@ -1,11 +1,9 @@
 """Scoring fused images of files: on any number of processes, going on where it was interrupted."""
 
-import csv
 import inspect
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,10 +16,10 @@ from rich.progress import track
 
 from fusion_lab.data.images import Pixels, read_picture
 from fusion_lab.data.input_range import FULL, InputRange
-from fusion_lab.data.pairs import Pair, PairDataset, find_images, read_source
+from fusion_lab.data.pairs import PairDataset, find_images, read_source
 from fusion_lab.environment import environment
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_rows, write_text
 from fusion_lab.inference.weights import find_device
 from fusion_lab.metrics.base import FusionMetric, check_shapes
 from fusion_lab.metrics.protocols import Protocol
@@ -88,10 +86,7 @@ class Evaluation:
     def write_rows(self, target: Path) -> None:
         """Write a row for each image and one of the means as CSV."""
         rows = {**self.rows, "mean": self.mean}
-        with atomic_path(target) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["name", *self.mean])
-            writer.writerows([name, *row.values()] for name, row in rows.items())
+        write_rows(target, ["name", *self.mean], ([name, *row.values()] for name, row in rows.items()))
 
     def write_json(self, target: Path, protocol: Protocol) -> None:
         """Write the scores as JSON, with the metrics and the versions of all packages."""
@@ -104,8 +99,7 @@ class Evaluation:
             "not_scored": self.bad,
             "environment": environment(["evaluate"]),
         }
-        with atomic_path(target) as temporary:
-            temporary.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
+        write_text(target, json.dumps(told, indent=1) + "\n")
 
 
 def find_fused(
@@ -132,7 +126,10 @@ def find_fused(
         return [FusedPair(fused.stem, a, b, fused, reference, *map(InputRange.of, ranges))]
     dataset = PairDataset(".", str(a), str(b), target=None if reference is None else str(reference), **options)
     images = find_images(Path(), str(fused))
-    pairs = [_fused_pair(pair, images) for pair in dataset.pairs]
+    pairs = [
+        FusedPair(pair.name, pair.a, pair.b, images.get(pair.key), pair.target, pair.range_a, pair.range_b)
+        for pair in dataset.pairs
+    ]
     if all(pair.fused is None for pair in pairs):
         raise FusionLabError(
             f"No image of {fused} has the name of a pair ({pairs[0].name}, ...): check the folders, or give patterns "
@@ -202,11 +199,6 @@ def _options(metric: FusionMetric) -> dict[str, Any]:
     return {name: getattr(metric, name) for name in names if hasattr(metric, name)}
 
 
-def _fused_pair(pair: Pair, images: dict[str, Path]) -> FusedPair:
-    fused = images.get(pair.name.lower())
-    return FusedPair(pair.name, pair.a, pair.b, fused, pair.target, pair.range_a, pair.range_b)
-
-
 def _results(
     pairs: list[FusedPair], protocol: Protocol, device: str, workers: int
 ) -> Iterator[tuple[FusedPair, Scores | str]]:
@@ -216,7 +208,7 @@ def _results(
             yield pair, _score(pair, protocol, device)
         return
     # Forked processes would inherit locks of PyTorch's threads in whatever state they are.
-    with ProcessPoolExecutor(min(workers, len(pairs)), get_context("spawn"), _use_one_thread) as pool:
+    with ProcessPoolExecutor(min(workers, len(pairs)), get_context("spawn"), torch.set_num_threads, (1,)) as pool:
         futures = {pool.submit(_score, pair, protocol, device): pair for pair in pairs}
         try:
             for future in as_completed(futures):
@@ -225,35 +217,22 @@ def _results(
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _use_one_thread() -> None:
-    torch.set_num_threads(1)
-
-
 def _score(pair: FusedPair, protocol: Protocol, device: str) -> Scores | str:
     """Return the scores of one image, or the sentence that says what is wrong with it."""
     assert pair.fused is not None
     try:
-        with _named(pair.fused):
-            images = read_levels(pair.fused), *source_levels(pair)
-            fused, a, b = (protocol.prepare(image).to(device) for image in images)
-            # A metric of the fused image alone would not notice another size.
-            check_shapes(fused=fused, source_a=a, source_b=b)
-            scores = {label: metric.score(fused, a, b).item() for label, metric in protocol.metrics.items()}
-            if pair.reference is not None:
-                reference = protocol.prepare(read_levels(pair.reference)).to(device)
-                scores |= {label: metric.score(fused, reference).item() for label, metric in REFERENCE_METRICS.items()}
+        images = read_levels(pair.fused), *source_levels(pair)
+        fused, a, b = (protocol.prepare(image).to(device) for image in images)
+        # A metric of the fused image alone would not notice another size.
+        check_shapes(fused=fused, source_a=a, source_b=b)
+        scores = {label: metric.score(fused, a, b).item() for label, metric in protocol.metrics.items()}
+        if pair.reference is not None:
+            reference = protocol.prepare(read_levels(pair.reference)).to(device)
+            scores |= {label: metric.score(fused, reference).item() for label, metric in REFERENCE_METRICS.items()}
         return scores
     except FusionLabError as error:
-        return str(error)
-
-
-@contextmanager
-def _named(fused: Path) -> Iterator[None]:
-    """Name the fused image in errors of metrics, which know no files."""
-    try:
-        yield
-    except FusionLabError as error:
-        raise error if str(fused) in str(error) else FusionLabError(f"{fused} cannot be scored: {error}") from None
+        # Metrics know no files.
+        return str(error) if str(pair.fused) in str(error) else f"{pair.fused} cannot be scored: {error}"
 
 
 def read_levels(path: Path) -> Pixels:
@@ -288,7 +267,5 @@ def _read(state: Path | None, asked: dict[str, Any]) -> dict[str, Any]:
 
 
 def _write(state: Path | None, asked: dict[str, Any], rows: dict[str, Any]) -> None:
-    if state is None:
-        return
-    with atomic_path(state) as temporary:
-        temporary.write_text(json.dumps({"asked": asked, "rows": rows}) + "\n", encoding="utf-8")
+    if state is not None:
+        write_text(state, json.dumps({"asked": asked, "rows": rows}) + "\n")

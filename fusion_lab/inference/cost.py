@@ -34,8 +34,10 @@ def named_networks(given: Sequence[str], device: str | torch.device = "cpu") -> 
     """
     networks: dict[str, FusionNetwork] = {}
     for one in given:
-        name, sign, weights = one.rpartition("=")
-        name = name if sign else Path(weights).stem if Path(weights).exists() else weights.rpartition(".")[2]
+        # The names of checkpoints hold such a sign too.
+        name, sign, weights = ("", "", one) if Path(one).exists() else one.partition("=")
+        if not sign:
+            name, weights = Path(one).stem if Path(one).exists() else one.rpartition(".")[2], one
         if name in networks:
             raise FusionLabError(f"Two networks are called '{name}': give them names, such as {name}1={weights}.")
         networks[name] = find_network(weights, device)

@@ -13,7 +13,7 @@ import torch
 from fusion_lab import __version__
 from fusion_lab.data.pairs import Pair
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_text
 from fusion_lab.inference.fuser import Fuser
 from fusion_lab.networks.base import FusionNetwork
 
@@ -62,8 +62,8 @@ class FusedRecord:
     def save(self) -> None:
         """Write the record; where nothing can be written, the results are made anew the next time."""
         self._saved = monotonic()
-        with suppress(FusionLabError, OSError), atomic_path(self._file) as temporary:
-            temporary.write_text(json.dumps(self._rows, indent=0) + "\n", encoding="utf-8")
+        with suppress(FusionLabError, OSError):
+            write_text(self._file, json.dumps(self._rows, indent=0) + "\n")
 
     def _key(self, target: Path) -> str:
         return target.relative_to(self._folder).as_posix()

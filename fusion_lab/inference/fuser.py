@@ -19,7 +19,7 @@ from fusion_lab.data.stored_image import StoredImage
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.bands import fuse_bands
 from fusion_lab.inference.colour import ColourRule, colour_rule, to_common_depth
-from fusion_lab.inference.tiling import Order, fuse_luminance, fuse_many
+from fusion_lab.inference.tiling import Order, fuse_many
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks.base import FusionNetwork
 
@@ -57,9 +57,7 @@ class Fuser:
         Raises:
             FusionLabError: The sizes differ, a side is shorter than 8 pixels, or the network fails.
         """
-        source_a, source_b = sources_of(self.network, a, b)
-        fused = fuse_luminance(self.network, source_a, source_b, self.memory_limit)
-        return paint(a, b, fused[0, 0], colour_rule(self.network), self.colours)
+        return self.fuse_many((a, b))
 
     def fuse_many(self, pictures: Sequence[Picture], order: Order = "fold") -> Picture:
         """Fuse two or more pictures of the same size, such as a focus stack, to one that is grey if all are.
@@ -73,7 +71,7 @@ class Fuser:
                 fails.
         """
         fused = fuse_many(self.network, sources_of(self.network, *pictures), self.memory_limit, order)
-        return _paint_all(pictures, fused[0, 0], colour_rule(self.network), self.colours)
+        return paint(pictures, fused[0, 0], colour_rule(self.network), self.colours)
 
     def fuse_bands(self, a: Raster, b: Raster) -> Raster:
         """Fuse each band of a raster with a panchromatic image, or with the same band: see `bands.fuse_bands`."""
@@ -88,12 +86,7 @@ def sources_of(network: FusionNetwork, *pictures: Picture) -> list[Tensor]:
     return [torch.from_numpy(each)[None, None] for each in levels]
 
 
-def paint(a: Picture, b: Picture, fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
-    """Put the colours of two pictures around their fused luminance: see `_paint_all`."""
-    return _paint_all([a, b], fused, rule, colours)
-
-
-def _paint_all(sources: Sequence[Picture], fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
+def paint(sources: Sequence[Picture], fused: Tensor, rule: ColourRule, colours: Colours = "both") -> Picture:
     """Put the colours of pictures around their fused luminance.
 
     Args:

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.files import working_folder
 from fusion_lab.inference.weights import SHIPPED_WEIGHTS, convert, load_network
-from fusion_lab.public.fetching import working_folder
 from fusion_lab.public.weights import PUBLIC_WEIGHTS, cached_weights, fetch_weights, find_public_weights
 
 

@@ -12,10 +12,6 @@ from fusion_lab.networks.checkpoints import (
     from_official_ifcnn,
     from_official_swinfusion,
     from_official_tita,
-    is_official_gifnet,
-    is_official_ifcnn,
-    is_official_swinfusion,
-    is_official_tita,
 )
 
 
@@ -25,14 +21,14 @@ class Release:
 
     Attributes:
         kind: What a file of it is, in words.
-        fits: Tells whether tensors are named as in the release.
+        marks: Names of tensors by which it is known.
         rename: Gives them the names of our network.
         network: How to build that network, as `FusionNetwork.description`.
         by_file_name: Arguments that only the name of a file tells, by a word in it.
     """
 
     kind: str
-    fits: Callable[[Mapping[str, Tensor]], bool]
+    marks: frozenset[str]
     rename: Callable[[Mapping[str, Tensor]], dict[str, Tensor]]
     network: dict[str, Any]
     by_file_name: Mapping[str, dict[str, Any]] = field(default_factory=dict)
@@ -46,26 +42,26 @@ class Release:
 OFFICIAL = {
     "tita": Release(
         "official TITA checkpoint",
-        is_official_tita,
+        frozenset({"fafb_A.channel_compressor.weight"}),
         from_official_tita,
         {"class_path": "fusion_lab.networks.tita.TITA", "init_args": {}},
     ),
     "gifnet": Release(
         "official GIFNet checkpoint",
-        is_official_gifnet,
+        frozenset({"getSharedFeatures.conv_1.conv2d.weight"}),
         from_official_gifnet,
         {"class_path": "fusion_lab.networks.gifnet.GIFNet", "init_args": {}},
     ),
     "ifcnn": Release(
         "official IFCNN checkpoint",
-        is_official_ifcnn,
+        frozenset({"conv2.bn.running_mean", "conv4.bias"}),
         from_official_ifcnn,
         {"class_path": "fusion_lab.networks.ifcnn.IFCNN", "init_args": {}},
         {"MEAN": {"join": "mean"}, "SUM": {"join": "sum"}},
     ),
     "swinfusion": Release(
         "official SwinFusion checkpoint",
-        is_official_swinfusion,
+        frozenset({"conv_after_body_Fusion.weight"}),
         from_official_swinfusion,
         {
             "class_path": "fusion_lab.networks.tita.TITA",

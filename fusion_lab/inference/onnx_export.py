@@ -4,15 +4,13 @@ import hashlib
 import json
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.files import atomic_path
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.padding import pad_to_next_multiple
@@ -23,6 +21,9 @@ _LARGEST_DIFFERENCE = 1e-4
 _EXAMPLE = (75, 91)
 _CHECKED = ((64, 80), (45, 83), (96, 120))
 _PREFIX = "fusion_lab."
+
+# It tells of packages that nobody needs.
+logging.getLogger("torch.onnx._internal.exporter._registration").setLevel(logging.ERROR)
 
 
 def export_onnx(network: FusionNetwork, path: Path | str) -> float:
@@ -46,7 +47,7 @@ def export_onnx(network: FusionNetwork, path: Path | str) -> float:
     whole = _WithPadding(network).eval()
     dynamic = dict.fromkeys((2, 3), torch.export.Dim.DYNAMIC)
     try:
-        with _quiet(), torch.no_grad():
+        with warnings.catch_warnings(action="ignore"), torch.no_grad():
             program = torch.export.export(
                 whole,
                 tuple(torch.rand(2, 1, 1, *_EXAMPLE)),
@@ -59,7 +60,7 @@ def export_onnx(network: FusionNetwork, path: Path | str) -> float:
             )
     # Whatever a network does that ONNX has no word for ends in an error of its own kind.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = one_line(error)
         raise FusionLabError(f"{name} cannot be exported to ONNX: {reason}") from None
     assert exported is not None
     exported.model.metadata_props.update(_metadata(network))
@@ -69,7 +70,7 @@ def export_onnx(network: FusionNetwork, path: Path | str) -> float:
         try:
             difference = _difference(runtime.InferenceSession(str(temporary)), whole)
         except Exception as error:
-            reason = " ".join(str(error).split())[:200]
+            reason = one_line(error)
             raise FusionLabError(f"{name} cannot be exported to ONNX for images of any size: {reason}") from None
         if difference > _LARGEST_DIFFERENCE:
             raise FusionLabError(f"The ONNX file of {name} would differ from PyTorch by {difference:.2g}.")
@@ -162,17 +163,3 @@ def _runtime(also: str = "onnxruntime") -> Any:
     except ImportError:
         raise FusionLabError("ONNX files need the extra onnx: `pip install 'fusion_lab[onnx]'`.") from None
     return onnxruntime
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what the exporter says of packages that nobody needs to itself."""
-    logger = logging.getLogger("torch.onnx._internal.exporter._registration")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

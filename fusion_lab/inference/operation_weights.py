@@ -1,6 +1,6 @@
 """Reading the weights that OAF gives its operations, of images that a network fuses."""
 
-from types import TracebackType
+from contextlib import ExitStack
 from typing import Self
 
 import torch
@@ -13,7 +13,7 @@ from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.operations.adaptive_fusion import AdaptiveFusion
 
 
-class OperationWeightsReader:
+class OperationWeightsReader(ExitStack):
     """Reads the OAF weights of all that passes through a network inside a ``with`` block.
 
     Args:
@@ -28,6 +28,7 @@ class OperationWeightsReader:
     """
 
     def __init__(self, network: nn.Module) -> None:
+        super().__init__()
         self._fusions = {n: module for n, module in network.named_modules() if isinstance(module, AdaptiveFusion)}
         if not self._fusions:
             raise FusionLabError(
@@ -52,23 +53,17 @@ class OperationWeightsReader:
 
             # Not a hook: what a network does inside strips and tiles, it does once.
             fusion.__dict__["operation_weights"] = read
+            self.callback(fusion.__dict__.pop, "operation_weights")
         if self._sorting:
             self._sorting.__dict__["exchanged"] = self._exchange
+            self.callback(self._sorting.__dict__.pop, "exchanged")
+        self.callback(self._forget)
         return self
 
     def _exchange(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         assert self._sorting is not None
         self._exchanged = TITA.exchanged(self._sorting, source_a, source_b)
         return self._exchanged
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        for fusion in self._fusions.values():
-            fusion.__dict__.pop("operation_weights", None)
-        if self._sorting:
-            self._sorting.__dict__.pop("exchanged", None)
-        self._forget()
 
     def take(self) -> Tensor | None:
         """Return the weights of the images that passed since the last time, and forget them.

@@ -13,7 +13,7 @@ from numpy._core.multiarray import scalar
 from safetensors import safe_open
 from torch import Tensor
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.inference.official import OFFICIAL, Release
 
 _LIGHTNING_PREFIX = "network."
@@ -96,7 +96,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise FusionLabError(f"The weights {path} are broken or of no known format: replace the file.") from None
     # Arbitrary bytes make the readers fail in arbitrary ways.
     except Exception as error:
-        reason = " ".join(str(error).split())[:200]
+        reason = one_line(error)
         raise FusionLabError(
             f"The weights {path} are broken or of no known format ({reason}): replace the file."
         ) from None
@@ -145,7 +145,7 @@ def _official(path: Path, content: dict[str, Any]) -> StoredNetwork | None:
     for state in [*wrappers, content]:
         for prefix in _prefixes(state):
             own = {key.removeprefix(prefix): key for key in state if isinstance(key, str) and key.startswith(prefix)}
-            release = next((release for release in OFFICIAL.values() if release.fits(own)), None)  # type: ignore[arg-type]
+            release = next((release for release in OFFICIAL.values() if release.marks <= own.keys()), None)
             if release is not None:
                 return _of_release(path, state, release, own)
     return None

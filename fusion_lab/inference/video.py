@@ -22,7 +22,7 @@ from fusion_lab.data.picture import Picture
 from fusion_lab.data.video.reading import Video, look_through
 from fusion_lab.data.video.writing import SEGMENT_SUFFIX, check_video_suffix, join, write_segment
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, in_use, remove_leftovers
+from fusion_lab.files import in_use, remove_leftovers, write_text
 from fusion_lab.inference.fused_record import fingerprint
 from fusion_lab.inference.fuser import Colours, Fuser, sources_of
 from fusion_lab.inference.weights import load_network
@@ -166,8 +166,7 @@ def _begin(folder: Path, how: str, overwrite: bool) -> None:
     if overwrite or not plan.exists() or plan.read_text(encoding="utf-8") != how:
         for path in folder.glob(f"*{SEGMENT_SUFFIX}"):
             path.unlink()
-        with atomic_path(plan) as temporary:
-            temporary.write_text(how, encoding="utf-8")
+        write_text(plan, how)
 
 
 def _fuse_segments(

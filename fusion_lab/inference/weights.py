@@ -3,9 +3,9 @@
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from inspect import isabstract
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import torch
@@ -274,16 +274,10 @@ def _complaint(report: ConversionReport) -> str:
 
 def _find(dotted: str) -> Any:
     """Import what a dotted path names, nested classes included; None if there is nothing."""
-    parts = dotted.split(".")
-    for cut in range(len(parts) - 1, 0, -1):
-        try:
-            found: Any = import_module(".".join(parts[:cut]))
-        except (ImportError, ValueError, TypeError):
-            continue
-        for name in parts[cut:]:
-            found = getattr(found, name, None)
-        return found
-    return None
+    try:
+        return resolve_name(dotted)
+    except (ImportError, AttributeError, ValueError, TypeError):
+        return None
 
 
 def find_device(device: str | torch.device) -> torch.device:

@@ -61,11 +61,7 @@ def gaussian_filter(planes: Tensor, size: int, sigma: float, stride: int = 1) ->
     Returns:
         ``(B, C, h, w)``, each side ``(side - size) // stride + 1``.
     """
-    return window_filter(planes, gaussian_window(size, sigma, planes.device, planes.dtype), stride)
-
-
-def window_filter(planes: Tensor, window: Tensor, stride: int = 1) -> Tensor:
-    """Filter each plane of ``(B, C, H, W)`` with a window ``(h, w)``, where it lies inside the image."""
+    window = gaussian_window(size, sigma, planes.device, planes.dtype)
     filtered = F.conv2d(planes.flatten(0, 1)[:, None], window[None, None], stride=stride)
     return filtered[:, 0].unflatten(0, planes.shape[:2])
 

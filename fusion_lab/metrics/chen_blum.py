@@ -7,8 +7,9 @@ import torch
 from torch import Tensor
 
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
-from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies, stretch
+from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies
 from fusion_lab.metrics.filters.separable_filter import separable_filter
+from fusion_lab.metrics.histogram import stretch
 
 
 def _sensitivity(frequency: Tensor) -> Tensor:

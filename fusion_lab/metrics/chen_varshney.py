@@ -7,8 +7,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fusion_lab.metrics.base import FusionMetric, each_channel, grey_levels, ratio
-from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies, stretch
+from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies
 from fusion_lab.metrics.filters.gradients import sobel
+from fusion_lab.metrics.histogram import stretch
 
 BLOCK = 16
 """Side in pixels of the regions; what is missing of the last ones is black."""

@@ -37,44 +37,13 @@ class EvaluatedModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Forget the pairs of the last time."""
-        self._start_evaluation()
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Take in the losses and scores of whole pairs; gives their fused luminance for callbacks."""
-        return self._evaluate(batch)
-
-    def on_validation_epoch_end(self) -> None:
-        """Log the mean losses and scores."""
-        self._log_evaluation("val")
-        see_validation(self.trainer)
-
-    def on_test_epoch_start(self) -> None:
-        """Forget the pairs of the last time."""
-        self._start_evaluation()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Take in the losses and scores of whole pairs; gives their fused luminance for callbacks."""
-        return self._evaluate(batch)
-
-    def on_test_epoch_end(self) -> None:
-        """Log the mean losses and scores."""
-        self._log_evaluation("test")
-
-    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """Return the fused luminance of each task, ``(B, 1, H, W)`` in [0, 1]."""
-        return {task: self._fuse_whole(sample).clamp(0, 1) for task, sample in batch.items()}
-
-    def _fuse_whole(self, sample: Sample) -> Tensor:
-        """Fuse one whole pair of any size just as `fusion_lab.fuse` does."""
-        return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
-
-    def _start_evaluation(self) -> None:
         # For each task: the pairs, those that have a loss, and the sum of their losses.
         self._evaluated = torch.zeros(len(self.metrics), 3, dtype=torch.float64, device=self.device)
         for metrics in self.metrics.values():
             cast(MetricCollection, metrics).reset()
 
-    def _evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Take in the losses and scores of whole pairs; returns their fused luminance for callbacks."""
         outputs = {}
         for task, sample in batch.items():
             a, b = sample["source_a"], sample["source_b"]
@@ -87,6 +56,26 @@ class EvaluatedModule(LightningModule):
                 sums[2] += total(self._terms(task, fused, sample)) * len(a)
             cast(MetricCollection, self.metrics[task]).update(*(quantise(x.double()) for x in (fused, a, b)))
         return outputs
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the mean losses and scores."""
+        self._log_evaluation("val")
+        see_validation(self.trainer)
+
+    on_test_epoch_start = on_validation_epoch_start
+    test_step = validation_step
+
+    def on_test_epoch_end(self) -> None:
+        """Log the mean losses and scores."""
+        self._log_evaluation("test")
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """Return the fused luminance of each task, ``(B, 1, H, W)`` in [0, 1]."""
+        return {task: self._fuse_whole(sample).clamp(0, 1) for task, sample in batch.items()}
+
+    def _fuse_whole(self, sample: Sample) -> Tensor:
+        """Fuse one whole pair of any size just as `fusion_lab.fuse` does."""
+        return fuse_luminance(self.network, sample["source_a"], sample["source_b"], self.memory_limit)
 
     def _has_loss(self, task: str, sample: Sample) -> bool:
         """Tell whether a pair can be compared with what its objective asks for."""

@@ -26,20 +26,6 @@ _BRANCHES: dict[str, BranchName] = {
 """The branch that works for each task."""
 
 
-def _gifnet_objectives() -> dict[str, dict[str, LossTerm]]:
-    """Return the private losses of the release; MEF, which it does not train, has that of MFF."""
-    return {
-        "ivf": {"information": InformationError()},
-        "mff": {"error": SquaredError()},
-        "mef": {"error": SquaredError()},
-    }
-
-
-def _gifnet_public() -> dict[str, LossTerm]:
-    """Return the public loss of the release."""
-    return {"structure": MultiScaleStructure(), "error": SquaredError()}
-
-
 class GIFNetModule(FusionModule):
     """`FusionModule` with GIFNet: each task in turn is the main one and has another as its help.
 
@@ -82,7 +68,13 @@ class GIFNetModule(FusionModule):
     ) -> None:
         super().__init__(
             network or GIFNet(),
-            objectives or _gifnet_objectives(),
+            # The release does not train MEF: it has the loss of MFF.
+            objectives
+            or {
+                "ivf": {"information": InformationError()},
+                "mff": {"error": SquaredError()},
+                "mef": {"error": SquaredError()},
+            },
             weighting,
             optimizer or torch.optim.Adam,  # Whose own step is 1e-3.
             scheduler,
@@ -90,7 +82,9 @@ class GIFNetModule(FusionModule):
             memory_limit,
             skip_bad_losses,
         )
-        self.public = Objective(_gifnet_public() if public is None else public)
+        self.public = Objective(
+            {"structure": MultiScaleStructure(), "error": SquaredError()} if public is None else public
+        )
 
     def on_fit_start(self) -> None:
         """Prepare the public loss too."""

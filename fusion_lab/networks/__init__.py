@@ -1,31 +1,11 @@
 """Fusion networks: plain ``torch.nn``, which know nothing of Lightning, configs, files or devices."""
 
-from typing import TYPE_CHECKING, Any
+import lazy_loader
 
-from fusion_lab.networks import classical
-from fusion_lab.networks.base import FusionNetwork
-from fusion_lab.networks.gifnet import GIFNet
-from fusion_lab.networks.ifcnn import IFCNN
-from fusion_lab.networks.tita import TITA
+# Configurations may name these without their package, which a parser knows of classes that are loaded.
+from fusion_lab.networks.base import FusionNetwork as FusionNetwork
+from fusion_lab.networks.gifnet import GIFNet as GIFNet
+from fusion_lab.networks.ifcnn import IFCNN as IFCNN
+from fusion_lab.networks.tita import TITA as TITA
 
-if TYPE_CHECKING:
-    from fusion_lab.networks.classical import Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet
-
-__all__ = [
-    "IFCNN",
-    "TITA",
-    "Average",
-    "FusionNetwork",
-    "GIFNet",
-    "GuidedFilter",
-    "LaplacianPyramid",
-    "Maximum",
-    "Wavelet",
-]
-
-
-def __getattr__(name: str) -> Any:
-    """Import a classical method at its first use."""
-    if name not in classical.__all__:
-        raise AttributeError(f"module 'fusion_lab.networks' has no attribute {name!r}")
-    return getattr(classical, name)
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -6,8 +6,26 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
+Names = list[tuple[str, str | Callable[[re.Match[str]], str]]]
+"""Patterns, and what takes their place, one after the other."""
+
+_FUSION_BLOCK = r"^layers_Fusion\.(\d+)\.residual_group(_A|_B|)\.blocks\.(\d+)\."
+_BLOCKS_PER_GROUP = 4
+
+
+def _tita_block(match: re.Match[str]) -> str:
+    return f"interaction.blocks.{int(match[1]) * _BLOCKS_PER_GROUP + int(match[3])}."
+
+
+def _swinfusion_block(match: re.Match[str]) -> str:
+    group, stream, number = int(match[1]) * _BLOCKS_PER_GROUP, match[2], int(match[3])
+    if stream:
+        return f"interaction.blocks.{group + number}.streams.{('_A', '_B').index(stream)}."
+    return f"interaction.blocks.{group + _BLOCKS_PER_GROUP // 2 + number}."
+
+
 # TITA is built on SwinFusion, whose names it kept.
-_BLOCK_NAMES = [
+_BLOCK_NAMES: Names = [
     (r"relative_position_bias_table$", "bias_table"),
     (r"\.attn_A\.", ".attention.0."),
     (r"\.attn_B\.", ".attention.1."),
@@ -21,7 +39,7 @@ _BLOCK_NAMES = [
     (r"\.fc2\.", ".2."),
 ]
 
-_COMMON_NAMES = [
+_COMMON_NAMES: Names = [
     (r"^conv_first1_A\.", "shallow.0."),
     (r"^conv_first2_A\.", "shallow.2."),
     (r"^patch_embed\.norm\.", "embed_norm."),
@@ -39,7 +57,8 @@ _COMMON_NAMES = [
     *_BLOCK_NAMES,
 ]
 
-_TITA_NAMES = [
+_TITA_NAMES: Names = [
+    (_FUSION_BLOCK, _tita_block),
     (r"\.cross_attn_0_to_1\.", ".pixel_attention.attention_a."),
     (r"\.cross_attn_1_to_0\.", ".pixel_attention.attention_b."),
     (r"\.out_proj\.", ".projection."),
@@ -56,12 +75,13 @@ _TITA_NAMES = [
     *_COMMON_NAMES,
 ]
 
-_SWINFUSION_NAMES = [
+_SWINFUSION_NAMES: Names = [
+    (_FUSION_BLOCK, _swinfusion_block),
     (r"^conv_after_body_Fusion\.", "adaptation.convolution."),
     *_COMMON_NAMES,
 ]
 
-_GIFNET_NAMES: list[tuple[str, str | Callable[[re.Match[str]], str]]] = [
+_GIFNET_NAMES: Names = [
     (r"^getSharedFeatures\.conv_(\d)\.conv2d\.", lambda m: f"encoder.layers.{int(m[1]) - 1}."),
     (r"^decoder_rec\.decoder\.(\d+)\.", lambda m: f"reconstruction.{int(m[1]) // 3 * 2}."),
     (r"^cnnDecoder\.decoder\.(\d+)\.", lambda m: f"decoder.{int(m[1]) // 3 * 2}."),
@@ -90,28 +110,6 @@ _GIFNET_UNUSED = re.compile(r"relative_positions$|layer1\.weights(_mfif)?\.1$")
 
 # Buffers that follow from the architecture, and two convolutions that the official forward pass never calls.
 _UNUSED = re.compile(r"attn_mask$|relative_position_index$|hamming_highpass$|^conv_first[12]_B\.")
-_FUSION_BLOCK = re.compile(r"^layers_Fusion\.(\d+)\.residual_group(_A|_B|)\.blocks\.(\d+)\.")
-_BLOCKS_PER_GROUP = 4
-
-
-def is_official_tita(state: Mapping[str, Tensor]) -> bool:
-    """Tell whether the tensors are named as in TITA's release (``{iter}_G.pth``, ``{iter}_E.pth``)."""
-    return "fafb_A.channel_compressor.weight" in state
-
-
-def is_official_swinfusion(state: Mapping[str, Tensor]) -> bool:
-    """Tell whether the tensors are named as in SwinFusion's release."""
-    return "conv_after_body_Fusion.weight" in state
-
-
-def is_official_gifnet(state: Mapping[str, Tensor]) -> bool:
-    """Tell whether the tensors are named as in GIFNet's release (``Final.model``)."""
-    return "getSharedFeatures.conv_1.conv2d.weight" in state
-
-
-def is_official_ifcnn(state: Mapping[str, Tensor]) -> bool:
-    """Tell whether the tensors are named as in IFCNN's release (``IFCNN-MAX.pth``)."""
-    return {"conv2.bn.running_mean", "conv4.bias"} <= state.keys()
 
 
 def from_official_ifcnn(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -128,15 +126,7 @@ def from_official_gifnet(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Names that the release does not have are kept, so that loading reports them as unexpected.
     """
-    converted: dict[str, Tensor] = {}
-    for official, tensor in state.items():
-        if _GIFNET_UNUSED.search(official):
-            continue
-        name = official
-        for pattern, ours in _GIFNET_NAMES:
-            name = re.sub(pattern, ours, name)
-        converted[name] = tensor
-    return converted
+    return _rename(state, _GIFNET_NAMES, _GIFNET_UNUSED)
 
 
 def from_official_tita(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -144,11 +134,7 @@ def from_official_tita(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
     Names that the release does not have are kept, so that loading reports them as unexpected.
     """
-
-    def block(match: re.Match[str]) -> str:
-        return f"interaction.blocks.{int(match[1]) * _BLOCKS_PER_GROUP + int(match[3])}."
-
-    return _rename(state, block, _TITA_NAMES)
+    return _rename(state, _TITA_NAMES, _UNUSED)
 
 
 def from_official_swinfusion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -157,24 +143,15 @@ def from_official_swinfusion(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     That is without pixel attention and operations, two intra-domain blocks before every two inter-domain ones. Names
     that the release does not have are kept, so that loading reports them as unexpected.
     """
-
-    def block(match: re.Match[str]) -> str:
-        group, stream, number = int(match[1]) * _BLOCKS_PER_GROUP, match[2], int(match[3])
-        if stream:
-            return f"interaction.blocks.{group + number}.streams.{('_A', '_B').index(stream)}."
-        return f"interaction.blocks.{group + _BLOCKS_PER_GROUP // 2 + number}."
-
-    return _rename(state, block, _SWINFUSION_NAMES)
+    return _rename(state, _SWINFUSION_NAMES, _UNUSED)
 
 
-def _rename(
-    state: Mapping[str, Tensor], block: Callable[[re.Match[str]], str], names: list[tuple[str, str]]
-) -> dict[str, Tensor]:
+def _rename(state: Mapping[str, Tensor], names: Names, unused: re.Pattern[str]) -> dict[str, Tensor]:
     converted: dict[str, Tensor] = {}
     for official, tensor in state.items():
-        if _UNUSED.search(official):
+        if unused.search(official):
             continue
-        name = _FUSION_BLOCK.sub(block, official)
+        name = official
         for pattern, ours in names:
             name = re.sub(pattern, ours, name)
         converted.update(_split(name, tensor))

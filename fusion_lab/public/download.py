@@ -1,22 +1,22 @@
 """Downloading a file, all of it or nothing."""
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.files import atomic_path
 
 if TYPE_CHECKING:
     from requests import RequestException
-    from rich.progress import Progress
 
 MIRROR = "FUSION_LAB_MIRROR"
 """Environment variable: the address of a server that has ``https://HOST/PATH`` as ``HOST/PATH`` below it."""
 
+_CHUNK = 2**16
 _PATIENCE = 60
 """Seconds without a byte after which a connection is given up."""
-_LONGEST_REASON = 200
 
 
 def address_of(url: str) -> str:
@@ -47,20 +47,15 @@ def download(url: str, target: Path, progress: bool = False) -> Path:
     # Both take a while to load, and most commands fetch nothing.
     from pooch import HTTPDownloader  # type: ignore[import-untyped]
     from requests import HTTPError, RequestException
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     if target.is_file():
         return target
     address = address_of(url)
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with (
-        atomic_path(target) as temporary,
-        Progress(*columns, console=Console(stderr=True), disable=not progress) as bars,
-    ):
-        downloader = HTTPDownloader(progressbar=_Bar(bars, f"Downloading {target.name}"), timeout=_PATIENCE)
+    if progress:
+        print(f"Downloading {target.name}", file=sys.stderr)
+    with atomic_path(target) as temporary:
         try:
-            downloader(address, str(temporary), None)
+            HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, timeout=_PATIENCE)(address, str(temporary), None)
         except HTTPError as error:
             raise FusionLabError(
                 f"The address {address} refuses ({str(error).partition(' for url')[0]}): look at it in a browser, or "
@@ -90,32 +85,4 @@ def _reason(error: "RequestException") -> str:
         return "the connection was cut"
     if isinstance(error, ConnectionError):
         return "no connection"
-    return " ".join(str(error).split())[:_LONGEST_REASON]
-
-
-class _Bar:
-    """A bar of rich, with the methods that pooch calls."""
-
-    def __init__(self, bars: "Progress", description: str) -> None:
-        self._bars = bars
-        self._task = bars.add_task(description, total=None)
-
-    @property
-    def total(self) -> int:
-        """Bytes to come, 0 where the server does not say."""
-        return int(self._bars.tasks[0].total or 0)
-
-    @total.setter
-    def total(self, size: int) -> None:
-        self._bars.update(self._task, total=size or None)
-
-    def update(self, size: int) -> None:
-        """Go on by ``size`` bytes."""
-        self._bars.advance(self._task, size)
-
-    def reset(self) -> None:
-        """Begin anew, which pooch does to fill the bar at the end."""
-        self._bars.reset(self._task)
-
-    def close(self) -> None:
-        """Do nothing: the bar ends with its context."""
+    return one_line(error)

@@ -1,20 +1,15 @@
 """Fetching a data set into the layout that its configuration expects."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fusion_lab.errors import FusionLabError
-from fusion_lab.files import make_folder
+from fusion_lab.errors import FusionLabError, first_few
+from fusion_lab.files import make_folder, sha256, working_folder
 from fusion_lab.public.archives import BrokenArchiveError, unpack
 from fusion_lab.public.data_sets import PublicDataSet
 from fusion_lab.public.download import download
-from fusion_lab.public.manifest import Sums, differences, read_manifest, sha256, write_manifest
-
-_SHOWN = 3
+from fusion_lab.public.manifest import Sums, differences, read_manifest, write_manifest
 
 
 @dataclass(frozen=True)
@@ -34,11 +29,6 @@ class Fetched:
     archive: Path
     manifest: Path
     compared: bool
-
-
-def _manifest_of(data_set: PublicDataSet, root: Path) -> Path:
-    """Return the manifest that is beside a data set once it is fetched."""
-    return root / f"{data_set.name}.sha256"
 
 
 def fetch_data_set(data_set: PublicDataSet, root: Path, progress: bool = False) -> Fetched:
@@ -76,7 +66,7 @@ def fetch_data_set(data_set: PublicDataSet, root: Path, progress: bool = False) 
             # It would be taken for a good one the next time.
             archive.unlink(missing_ok=True)
             raise
-        manifest = _manifest_of(data_set, root)
+        manifest = root / f"{data_set.name}.sha256"
         compared = manifest.is_file()
         if compared:
             _check_recorded(data_set, manifest, sums)
@@ -92,25 +82,6 @@ def fetch_data_set(data_set: PublicDataSet, root: Path, progress: bool = False) 
     return Fetched(folder, len(files), archive, manifest, compared)
 
 
-@contextmanager
-def working_folder(parent: Path, name: str) -> Iterator[Path]:
-    """Return an empty hidden folder in another, on the disk of the result, and remove it at the end.
-
-    Raises:
-        FusionLabError: It cannot be made.
-    """
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=make_folder(parent)))
-    except OSError as error:
-        raise FusionLabError(
-            f"Nothing can be written to {parent} ({error.strerror}): name a folder that you may write to."
-        ) from None
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
 def _check_known(data_set: PublicDataSet, known: Mapping[str, str], sums: Sums) -> None:
     for path, expected in known.items():
         if sums.get(path) != expected:
@@ -122,8 +93,7 @@ def _check_known(data_set: PublicDataSet, known: Mapping[str, str], sums: Sums) 
 
 def _check_recorded(data_set: PublicDataSet, manifest: Path, sums: Sums) -> None:
     if differing := differences(read_manifest(manifest), sums):
-        more = f" and {len(differing) - _SHOWN} more" if len(differing) > _SHOWN else ""
         raise FusionLabError(
-            f"What was fetched is not what {manifest} has recorded ({', '.join(differing[:_SHOWN])}{more}): nothing "
+            f"What was fetched is not what {manifest} has recorded ({', '.join(first_few(differing))}): nothing "
             "was unpacked; remove the manifest to take the new state."
         )

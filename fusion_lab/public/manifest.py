@@ -6,25 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_text
 
 Sums = dict[str, str]
 """SHA-256 in hexadecimal digits by path, with ``/`` between folders."""
 
 _LINE = re.compile(r"([0-9a-fA-F]{64}) [ *](.+)")
-
-
-def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file.
-
-    Raises:
-        FusionLabError: It cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise FusionLabError(f"The file {path} cannot be read ({error.strerror}): check its rights.") from None
 
 
 def read_manifest(file: Path) -> Sums:
@@ -60,8 +47,7 @@ def write_manifest(file: Path, sums: Mapping[str, str], title: str) -> None:
     """
     lines = [f"# {title}", *(f"{sums[path]}  {path}" for path in sorted(sums))]
     try:
-        with atomic_path(file) as temporary:
-            temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(file, "\n".join(lines) + "\n")
     except OSError as error:
         raise FusionLabError(f"The manifest {file} cannot be written ({error.strerror}).") from None
 

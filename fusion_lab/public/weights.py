@@ -6,9 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.files import sha256
 from fusion_lab.public.archives import unpack
 from fusion_lab.public.download import address_of, download
-from fusion_lab.public.manifest import sha256
 from fusion_lab.public.repository import Repository
 
 

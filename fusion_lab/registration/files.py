@@ -1,6 +1,5 @@
 """Aligning image files: two of them, or all pairs of two folders or patterns."""
 
-import csv
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -11,7 +10,7 @@ from rich.progress import track
 from fusion_lab.data.images import check_image_suffix, write_picture
 from fusion_lab.data.pairs import Pair, PairDataset, read_source
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import make_folder, write_rows
 from fusion_lab.registration.alignment import Alignment, Model
 from fusion_lab.registration.pictures import align_pictures
 
@@ -87,13 +86,19 @@ def align_files(
 
 def _write_alignments(path: Path, found: dict[str, Alignment]) -> None:
     """Write one row for each pair: whether it is trusted, why, and the matrix row by row."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        entries = [f"m{row}{column}" for row in range(3) for column in range(3)]
-        writer.writerow(["name", "trusted", "similarity", "disagreement", "spread", *entries])
-        for name, one in found.items():
-            values = [one.similarity, one.disagreement, one.spread, *one.matrix.ravel().tolist()]
-            writer.writerow([name, "yes" if one.trusted else "no", *map(repr, values)])
+    entries = [f"m{row}{column}" for row in range(3) for column in range(3)]
+    rows = (
+        [
+            name,
+            "yes" if one.trusted else "no",
+            one.similarity,
+            one.disagreement,
+            one.spread,
+            *one.matrix.ravel().tolist(),
+        ]
+        for name, one in found.items()
+    )
+    write_rows(path, ["name", "trusted", "similarity", "disagreement", "spread", *entries], rows)
 
 
 def _pairs(a: Path, b: Path, unpaired: Literal["raise", "leave_out"]) -> list[Pair]:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_rows
+from fusion_lab.reporting.grid import Grid
 from fusion_lab.types import Cost
 
 if TYPE_CHECKING:
@@ -24,28 +24,24 @@ _LARGEST_BUBBLE = 900
 
 def terminal_table(costs: Mapping[str, Cost], title: str) -> Table:
     """Make a table for the terminal, a network in each row."""
-    table = Table("network", title=title)
-    for column in _COLUMNS:
-        table.add_column(column, justify="right")
-    for name, cost in costs.items():
-        table.add_row(
-            escape(name),
+    rows = [
+        [
+            name,
             f"{cost.parameters:,}",
             f"{cost.flop / _GIGA:.3g}",
             f"{cost.other_flop / _GIGA:.3g}",
             f"{cost.seconds:.3g}",
             f"{cost.memory / _MEBIBYTE:.0f}",
-        )
-    return table
+        ]
+        for name, cost in costs.items()
+    ]
+    return Grid(["network", *_COLUMNS], rows, "lrrrrr").terminal(title)
 
 
 def write_costs(path: Path, costs: Mapping[str, Cost]) -> None:
     """Write one row for each network: parameters, operations, seconds, bytes."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["network", "parameters", "flop", "other_flop", "seconds", "memory_bytes"])
-        for name, cost in costs.items():
-            writer.writerow([name, cost.parameters, cost.flop, cost.other_flop, cost.seconds, cost.memory])
+    rows = ([name, c.parameters, c.flop, c.other_flop, c.seconds, c.memory] for name, c in costs.items())
+    write_rows(path, ["network", "parameters", "flop", "other_flop", "seconds", "memory_bytes"], rows)
 
 
 def read_metric(path: Path, label: str) -> dict[str, float]:

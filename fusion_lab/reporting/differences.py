@@ -1,6 +1,5 @@
 """What a change does to a metric: differences to one experiment, seed by seed, with an interval."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,11 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from rich.markup import escape
-from rich.table import Table
 from scipy.stats import bootstrap
 
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_rows
+from fusion_lab.reporting.grid import Grid
 from fusion_lab.reporting.tables import decimals_of, higher_is_better
 
 if TYPE_CHECKING:
@@ -126,39 +124,30 @@ def difference_table(results: SeedResults, against: str, metrics: Sequence[str])
     return DifferenceTable(against, others, list(metrics), cells)
 
 
-def markdown(table: DifferenceTable) -> str:
-    """Write the table in Markdown; a clear difference is bold."""
-    rows = [[f"against {table.against}", *table.metrics], ["---", *("---:" for _ in table.metrics)]]
-    for row, experiment in enumerate(table.experiments):
-        cells = []
-        for metric in table.metrics:
-            cell, text = table.cells[metric][row], table.text(metric, row)
-            cells.append(f"**{text}**" if cell and cell.clear else text)
-        rows.append([experiment, *cells])
-    return "".join(f"| {' | '.join(text.replace('|', chr(92) + '|') for text in row)} |\n" for row in rows)
+def grid(table: DifferenceTable) -> Grid:
+    """Lay the table out as texts; a clear difference is bold."""
+    rows = [
+        [experiment, *(table.text(metric, row) for metric in table.metrics)]
+        for row, experiment in enumerate(table.experiments)
+    ]
+    clear = {
+        (row, column)
+        for column, metric in enumerate(table.metrics, start=1)
+        for row, cell in enumerate(table.cells[metric])
+        if cell and cell.clear
+    }
+    return Grid([f"against {table.against}", *table.metrics], rows, "l" + "r" * len(table.metrics), bold=clear)
 
 
 def write_csv(path: Path, table: DifferenceTable) -> None:
     """Write one row for each experiment and metric; ``low`` and ``high`` are empty for a single seed."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["experiment", "against", "metric", "difference", "low", "high", "seeds"])
-        for metric, cells in table.cells.items():
-            for experiment, cell in zip(table.experiments, cells, strict=True):
-                if cell:
-                    numbers = [cell.mean, cell.low, cell.high, cell.seeds]
-                    writer.writerow([experiment, table.against, metric, *numbers])
-
-
-def terminal_table(table: DifferenceTable) -> Table:
-    """Show the table in a terminal; a clear difference is bold."""
-    shown = Table(f"against {escape(table.against)}", title="differences, seed by seed, with 95 % intervals")
-    for metric in table.metrics:
-        shown.add_column(metric, justify="right")
-    for row, experiment in enumerate(table.experiments):
-        texts = [(table.text(metric, row), table.cells[metric][row]) for metric in table.metrics]
-        shown.add_row(escape(experiment), *(f"[bold]{t}[/bold]" if c and c.clear else escape(t) for t, c in texts))
-    return shown
+    rows = (
+        [experiment, table.against, metric, cell.mean, cell.low, cell.high, cell.seeds]
+        for metric, cells in table.cells.items()
+        for experiment, cell in zip(table.experiments, cells, strict=True)
+        if cell
+    )
+    write_rows(path, ["experiment", "against", "metric", "difference", "low", "high", "seeds"], rows)
 
 
 def forest_plot(table: DifferenceTable) -> "Figure":

@@ -1,20 +1,18 @@
 """Methods against each other on the same images: means, ranks and paired tests, as the table of a paper."""
 
-import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 from scipy.stats import rankdata, wilcoxon
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
-from fusion_lab.reporting.tables import LATEX, decimals_of
+from fusion_lab.files import write_rows
+from fusion_lab.reporting.grid import Grid
+from fusion_lab.reporting.tables import decimals_of
 
 Rows = Mapping[str, Mapping[str, float]]
 """The scores of each image by the label of the metric, by the name of the image."""
@@ -40,35 +38,35 @@ class MethodTable:
     values: NDArray[np.float64]
     against: str | None = None
 
-    @property
+    @cached_property
     def means(self) -> NDArray[np.float64]:
         """The mean over the images, ``(methods, metrics)``."""
         return np.asarray(self.values.mean(axis=1))
 
-    @property
+    @cached_property
     def deviations(self) -> NDArray[np.float64]:
         """The standard deviation over the images, with n - 1, ``(methods, metrics)``; 0 for a single image."""
         with np.errstate(invalid="ignore"):
             return np.asarray(self.values.std(axis=1, ddof=1 if self.values.shape[1] > 1 else 0))
 
-    @property
+    @cached_property
     def decimals(self) -> list[int]:
         """The decimals of each column."""
         return [decimals_of(list(column)) for column in self.means.T]
 
-    @property
+    @cached_property
     def places(self) -> NDArray[np.float64]:
         """The place of each method in each column by its mean as printed, 1 the best; equal ones share a mean place."""
         signs = np.where(self.higher_is_better, -1, 1)
         printed = np.stack([np.round(column, d) for column, d in zip(self.means.T, self.decimals, strict=True)], axis=1)
         return np.asarray(rankdata(printed * signs, axis=0))
 
-    @property
+    @cached_property
     def average_places(self) -> NDArray[np.float64]:
         """The mean place of each method over the columns, ``(methods,)``."""
         return np.asarray(self.places.mean(axis=1))
 
-    @property
+    @cached_property
     def p_values(self) -> NDArray[np.float64]:
         """The two-sided p of Wilcoxon's signed-rank test of each method against the chosen one, ``(methods, metrics)``.
 
@@ -126,100 +124,40 @@ def method_table(
     return MethodTable(list(results), labels, directions, values, against)
 
 
-def terminal_tables(table: MethodTable, width: int) -> list[Table]:
-    """Make tables for a terminal of so many letters a line: metrics that do not fit side by side follow below."""
-    console, tables, first = Console(width=10_000), [], 0
-    number = len(table.labels) + 1
-    while first < number:
-        end = first + 1
-        while end < number and console.measure(terminal_table(table, range(first, end + 1))).maximum <= width:
-            end += 1
-        tables.append(terminal_table(table, range(first, end)))
-        tables[-1].caption = _caption(table) if end == number else None
-        first = end
-    return tables
-
-
-def terminal_table(table: MethodTable, columns: range | None = None) -> Table:
-    """Make a table for the terminal: the best bold, the second underlined.
+def grid(table: MethodTable, between: str = " ± ") -> Grid:
+    """Lay the table out as texts: the best of each column bold, the second marked too, ``*`` where a method differs.
 
     Args:
         table: The methods and their scores.
-        columns: Which columns to show, that of the places the last; all unless given.
+        between: What stands between a mean and its deviation.
     """
-    shown = Table("method", caption=_caption(table))
-    headings = [*_headings(table), "place"]
-    chosen = columns or range(len(headings))
-    for column in chosen:
-        shown.add_column(headings[column], justify="right")
-    styles = {"best": "[bold]{}[/bold]", "second": "[underline]{}[/underline]", "": "{}"}
-    for row, method in enumerate(table.methods):
-        texts = [_starred(table, row, c).replace(" ± ", "\n± ") for c in range(len(table.labels))]
-        cells = [styles[table.mark(row, c)].format(text) for c, text in enumerate(texts)]
-        cells.append(f"{table.average_places[row]:.2f}")
-        shown.add_row(escape(method), *(cells[column] for column in chosen))
-    return shown
-
-
-def markdown(table: MethodTable) -> str:
-    """Write the table in Markdown: the best bold, the second in italics."""
-    lines = [["method", *_headings(table), "place"], ["---", *["---:"] * (len(table.labels) + 1)]]
-    styles = {"best": "**{}**", "second": "*{}*", "": "{}"}
-    for row, method in enumerate(table.methods):
-        cells = [styles[table.mark(row, c)].format(_starred(table, row, c, r"\*")) for c in range(len(table.labels))]
-        lines.append([method.replace("|", r"\|"), *cells, f"{table.average_places[row]:.2f}"])
-    text = "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    return f"{text}\n{_caption(table).replace('*', chr(92) + '*')}\n"
-
-
-def latex(table: MethodTable) -> str:
-    """Write the table in LaTeX for the package booktabs: the best bold, the second underlined."""
-    arrows = [r"$\uparrow$" if up else r"$\downarrow$" for up in table.higher_is_better]
-    heads = [f"{label.translate(LATEX)} {arrow}" for label, arrow in zip(table.labels, arrows, strict=True)]
-    styles = {"best": r"\textbf{{{}}}", "second": r"\underline{{{}}}", "": "{}"}
+    columns = range(len(table.labels))
     rows = []
     for row, method in enumerate(table.methods):
-        cells = []
-        for column in range(len(table.labels)):
-            text = table.text(row, column).replace("±", r"$\pm$")
-            star = "$^*$" if table.differs(row, column) else ""
-            cells.append(styles[table.mark(row, column)].format(text) + star)
-        rows.append(" & ".join([method.translate(LATEX), *cells, f"{table.average_places[row]:.2f}"]) + r" \\")
-    return "\n".join(
-        [
-            f"% {_caption(table)}",
-            rf"\begin{{tabular}}{{l{'r' * (len(heads) + 1)}}}",
-            r"\toprule",
-            " & ".join(["Method", *heads, "Place"]) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+        cells = [table.text(row, c).replace(" ± ", between) + ("*" if table.differs(row, c) else "") for c in columns]
+        rows.append([method, *cells, f"{table.average_places[row]:.2f}"])
+    marks = {(row, c + 1): table.mark(row, c) for row in range(len(rows)) for c in columns}
+    best, second = ({place for place, found in marks.items() if found == mark} for mark in ("best", "second"))
+    arrows = ["↑" if up else "↓" for up in table.higher_is_better]
+    headings = ["method", *map(" ".join, zip(table.labels, arrows, strict=True)), "place"]
+    return Grid(headings, rows, "l" + "r" * (len(columns) + 1), best, second, _caption(table))
 
 
 def write_csv(path: Path, table: MethodTable) -> None:
     """Write one row for each method and metric: mean, std, images, place, and p where there is a test."""
-    tested = table.p_values if table.against is not None else None
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["method", "metric", "mean", "std", "images", "place", "p"])
-        for row, method in enumerate(table.methods):
-            for column, label in enumerate(table.labels):
-                numbers = [table.means[row, column], table.deviations[row, column]]
-                place = float(table.places[row, column])
-                p = "" if tested is None else repr(float(tested[row, column]))
-                writer.writerow([method, label, *(repr(float(n)) for n in numbers), table.values.shape[1], place, p])
-
-
-def _headings(table: MethodTable) -> list[str]:
-    return [f"{label} {'↑' if up else '↓'}" for label, up in zip(table.labels, table.higher_is_better, strict=True)]
-
-
-def _starred(table: MethodTable, row: int, column: int, star: str = "*") -> str:
-    return table.text(row, column) + (star if table.differs(row, column) else "")
+    rows = (
+        [
+            method,
+            label,
+            *(float(numbers[row, column]) for numbers in (table.means, table.deviations)),
+            table.values.shape[1],
+            float(table.places[row, column]),
+            None if table.against is None else float(table.p_values[row, column]),
+        ]
+        for row, method in enumerate(table.methods)
+        for column, label in enumerate(table.labels)
+    )
+    write_rows(path, ["method", "metric", "mean", "std", "images", "place", "p"], rows)
 
 
 def _caption(table: MethodTable) -> str:

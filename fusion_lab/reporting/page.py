@@ -20,7 +20,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_text
 from fusion_lab.reporting.page_scores import (
     MetricColumn,
     ScoredPair,
@@ -129,8 +129,7 @@ def write_page(
         data=score_data(tasks, metrics, links),
         footer=f"{images.number} images are inside this file, {images.size / 1e6:.1f} MB, without loss.",
     )
-    with atomic_path(target) as temporary:
-        temporary.write_text(page, encoding="utf-8", newline="\n")
+    write_text(target, page)
 
 
 class _Images:

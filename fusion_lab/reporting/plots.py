@@ -1,6 +1,5 @@
 """Pictures of numbers, and the table behind one: grids of heat maps, bars with whiskers."""
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import atomic_path, write_rows
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -192,11 +191,9 @@ def write_figure(figure: "Figure", path: Path) -> None:
 
 def write_operation_weights(path: Path, operations: Sequence[str], rows: Sequence[TaskWeights]) -> None:
     """Write what `operation_bars` draws as CSV: task, source, operation, mean, std, pairs."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["task", "source", "operation", "mean", "std", "pairs"])
-        for row in rows:
-            for (source, operation), mean in np.ndenumerate(row.mean):
-                deviation = row.deviation[source, operation]
-                numbers = (f"{mean:.6g}", f"{deviation:.6g}", row.pairs)
-                writer.writerow([row.task, SOURCES[source], operations[operation], *numbers])
+    table = (
+        [row.task, SOURCES[a], operations[n], f"{mean:.6g}", f"{row.deviation[a, n]:.6g}", row.pairs]
+        for row in rows
+        for (a, n), mean in np.ndenumerate(row.mean)
+    )
+    write_rows(path, ["task", "source", "operation", "mean", "std", "pairs"], table)

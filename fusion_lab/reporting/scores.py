@@ -1,12 +1,11 @@
 """Tables of scores: one row for each fused image, and the means."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
 
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_rows
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,5 @@ def means(rows: Sequence[ScoreRow]) -> list[ScoreRow]:
 def write_scores(path: Path, rows: Sequence[ScoreRow]) -> None:
     """Write rows as CSV: task, pair, method, then one column for each score."""
     labels = list(rows[0].scores)
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["task", "pair", "method", *labels])
-        for row in rows:
-            writer.writerow([row.task, row.pair, row.method, *(f"{row.scores[label]:.6g}" for label in labels)])
+    table = ([row.task, row.pair, row.method, *(f"{row.scores[label]:.6g}" for label in labels)] for row in rows)
+    write_rows(path, ["task", "pair", "method", *labels], table)

@@ -1,27 +1,21 @@
 """Tables of experiments: what they scored on average over their seeds, and how much that varies."""
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 
-from rich.markup import escape
 from rich.table import Table
 
 from fusion_lab import metrics as fusion_metrics
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_rows
 from fusion_lab.metrics import FusionMetric
+from fusion_lab.reporting.grid import Grid
 
 Results = Mapping[str, Sequence[Mapping[str, float]]]
 """For each experiment, in the order of the rows, the metrics of each of its seeds that has ended."""
-
-LATEX = str.maketrans(
-    {c: rf"\{c}" for c in "&%$#_{}"} | {"~": r"\textasciitilde{}", "\\": r"\textbackslash{}", "^": r"\^{}"}
-)
-"""Characters that LaTeX reads as commands."""
 
 _NOTHING = "–"
 _DIGITS = 4
@@ -103,10 +97,10 @@ class ComparisonTable:
         fewer = f" ({cell.seeds})" if cell.seeds < self.seeds else ""
         return f"{cell.mean:.{column.decimals}f}{deviation}{fewer}"
 
-    def marks(self, row: int, on: str = "✓") -> list[str]:
+    def marks(self, row: int) -> list[str]:
         """Return a check mark for each switch that is on in a row, and nothing for those that are off."""
         told = [states[row] for states in self.switches.values()]
-        return [on if state else "" if state is False else _NOTHING for state in told]
+        return ["✓" if state else "" if state is False else _NOTHING for state in told]
 
 
 def decimals_of(means: Sequence[float]) -> int:
@@ -174,78 +168,40 @@ def comparison_table(
     )
 
 
-def markdown(table: ComparisonTable) -> str:
-    """Write the table in Markdown, the best mean of each column bold."""
+def grid(table: ComparisonTable, columns: Sequence[Column] | None = None) -> Grid:
+    """Lay columns, all unless given, out as texts; the best mean of each is bold."""
+    chosen = table.columns if columns is None else columns
     rows = [
-        ["experiment", *table.switches, *(column.heading for column in table.columns)],
-        ["---", *(":---:" for _ in table.switches), *("---:" for _ in table.columns)],
+        [experiment, *table.marks(row), *(table.text(column, row) for column in chosen)]
+        for row, experiment in enumerate(table.experiments)
     ]
-    for n, experiment in enumerate(table.experiments):
-        texts = [(table.text(column, n), n in column.best) for column in table.columns]
-        rows.append([experiment, *table.marks(n), *(f"**{text}**" if best else text for text, best in texts)])
-    return "".join(f"| {' | '.join(map(_in_markdown, row))} |\n" for row in rows)
-
-
-def latex(table: ComparisonTable) -> str:
-    """Write the table in LaTeX for the packages booktabs and amssymb, the best mean of each column bold."""
-    arrows = {True: r" $\uparrow$", False: r" $\downarrow$", None: ""}
-    heads = [column.metric.translate(LATEX) + arrows[higher_is_better(column.metric)] for column in table.columns]
-    rows = []
-    for n, experiment in enumerate(table.experiments):
-        texts = [(table.text(column, n).replace("±", r"$\pm$"), n in column.best) for column in table.columns]
-        cells = [rf"\textbf{{{text}}}" if best else text for text, best in texts]
-        marks = table.marks(n, r"\checkmark")
-        rows.append(" & ".join([experiment.translate(LATEX), *marks, *cells]) + r" \\")
-    switches = [name.translate(LATEX) for name in table.switches]
-    return "\n".join(
-        [
-            rf"\begin{{tabular}}{{l{'c' * len(switches)}{'r' * len(heads)}}}",
-            r"\toprule",
-            " & ".join(["experiment", *switches, *heads]) + r" \\",
-            r"\midrule",
-            *rows,
-            r"\bottomrule",
-            r"\end{tabular}",
-            "",
-        ]
-    )
+    first = 1 + len(table.switches)
+    best = {(row, number) for number, column in enumerate(chosen, first) for row in column.best}
+    headings = ["experiment", *table.switches, *(column.heading for column in chosen)]
+    return Grid(headings, rows, "l" + "c" * len(table.switches) + "r" * len(chosen), bold=best)
 
 
 def write_csv(path: Path, table: ComparisonTable) -> None:
     """Write one row for each experiment and metric: experiment, metric, mean, std (empty for one seed), seeds."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file)
-        writer.writerow(["experiment", "metric", "mean", "std", "seeds"])
-        for n, experiment in enumerate(table.experiments):
-            for column in table.columns:
-                if cell := column.cells[n]:
-                    deviation = "" if cell.deviation is None else repr(cell.deviation)
-                    writer.writerow([experiment, column.metric, repr(cell.mean), deviation, cell.seeds])
+    rows = (
+        [experiment, column.metric, cell.mean, cell.deviation, cell.seeds]
+        for row, experiment in enumerate(table.experiments)
+        for column in table.columns
+        if (cell := column.cells[row])
+    )
+    write_rows(path, ["experiment", "metric", "mean", "std", "seeds"], rows)
 
 
 def terminal_tables(table: ComparisonTable) -> list[Table]:
-    """Split the columns by task into tables that fit a terminal, the best mean of each column bold."""
+    """Split the columns by task into tables that fit a terminal."""
     groups: dict[str, list[Column]] = {}
     for column in table.columns:
         groups.setdefault(column.heading.rpartition("/")[0], []).append(column)
-    tables = []
-    for group, columns in groups.items():
-        shown = Table("experiment", title=group)
-        for switch in table.switches:
-            shown.add_column(switch, justify="center")
-        for column in columns:
-            shown.add_column(column.heading.rpartition("/")[2], justify="right")
-        for n, experiment in enumerate(table.experiments):
-            texts = [(table.text(column, n), n in column.best) for column in columns]
-            shown.add_row(
-                escape(experiment), *table.marks(n), *(f"[bold]{text}[/bold]" if best else text for text, best in texts)
-            )
-        tables.append(shown)
-    return tables
-
-
-def _in_markdown(text: str) -> str:
-    return text.replace("|", r"\|")
+    made = {group: grid(table, columns) for group, columns in groups.items()}
+    return [
+        replace(one, headings=[heading.rpartition("/")[2] for heading in one.headings]).terminal(group)
+        for group, one in made.items()
+    ]
 
 
 def _common_scores(names: Sequence[str], runs: Sequence[Mapping[str, float]]) -> list[str]:

@@ -2,11 +2,12 @@
 
 import logging
 import warnings
+from argparse import ArgumentError
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 import torch
 import yaml
@@ -69,30 +70,12 @@ KINDS: dict[str, Any] = {
 """What the keys at the top of a configuration are."""
 
 
-class _Parser(LightningArgumentParser):
-    """The parser of Lightning, but one that raises."""
-
-    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Raise what the parser complains about."""
-        raise _RefusedError(message) from None
-
-
-class _RefusedError(ValueError):
-    """What the parser says of a configuration."""
-
-
 class FusionCLI(LightningCLI):
     """The Lightning CLI with the keys of `Experiment`."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the shared keys."""
         parser.add_argument("--exp", type=Experiment, default=Experiment(), help="What all parts share.")
-
-    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
-        """Make the parser that speaks in sentences."""
-        parser = _Parser(**kwargs)
-        parser.add_argument("-c", "--config", action="config", help="A configuration, or several in a row.")
-        return parser
 
     def instantiate_classes(self) -> None:
         """Make nothing yet: `make` does."""
@@ -142,7 +125,13 @@ def parse(command: str, config: Config, options: Sequence[str] = ()) -> FusionCL
             run=False,
             auto_configure_optimizers=False,
             save_config_callback=None,
-            parser_kwargs={"parser_mode": "omegaconf+", "prog": f"fusion-lab {command}", "allow_abbrev": False},
+            parser_kwargs={
+                "parser_mode": "omegaconf+",
+                "prog": f"fusion-lab {command}",
+                "allow_abbrev": False,
+                "exit_on_error": False,
+                "dump_header": None,
+            },
             args=["--config", whole, *options] if config else [*options],
         )
 
@@ -154,7 +143,7 @@ def _in_sentences(config: Config | None = None, options: Sequence[str] = ()) -> 
         yield
     except FusionLabError:
         raise
-    except _RefusedError as error:
+    except ArgumentError as error:
         given = [word.removeprefix("--").partition("=") for word in options if word.startswith("--") and "=" in word]
         try:
             whole = override(config or {}, {key: value for key, _, value in given})

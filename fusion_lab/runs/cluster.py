@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import yaml
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import make_folder, write_text
 from fusion_lab.runs.command import fit_options
 from fusion_lab.runs.compose import Config
 from fusion_lab.runs.result import RESULT
@@ -167,12 +167,13 @@ class Cluster:
         folder = make_folder(run / "submitit")
         _refuse_a_second(folder, self.kind)
 
+        from submitit.core.utils import FailedJobError
+
         from fusion_lab.runs.job import Fit
 
         # Files may be edited while the job waits in the queue.
         frozen = folder / "experiment.yaml"
-        with atomic_path(frozen) as temporary:
-            temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        write_text(frozen, yaml.safe_dump(config, sort_keys=False))
         place: dict[str, Any] = {
             "trainer.num_nodes": self.nodes,
             "trainer.devices": self.tasks,
@@ -181,7 +182,12 @@ class Cluster:
         }
         executor = _local(folder, self) if self.kind == "local" else _slurm(folder, self, readers)
         fit = Fit(frozen, (*options, *fit_options(place)))
-        job = _submit(executor, fit)
+        try:
+            with _silent_children():
+                job = executor.submit(fit)
+        except FailedJobError as error:
+            reason = str(error).strip().splitlines()
+            raise FusionLabError(f"sbatch refused the job: {reason[-1] if reason else 'without a reason'}.") from None
         return Job(run, f"{'kill' if self.kind == 'local' else 'scancel'} {job.job_id}", job)
 
 
@@ -195,20 +201,14 @@ def _try_out(config: Config, options: Sequence[str]) -> tuple[Path, int]:
 
     here = {"accelerator": "cpu", "devices": 1, "num_nodes": 1, "strategy": "auto"}
     given = fit_options({f"trainer.{name}": value for name, value in here.items()})
-    with _quietly():
-        parts = build("submit", config, [*options, *given])
-    return Path(parts.trainer.default_root_dir), int(getattr(parts.datamodule, "num_workers", 0))
-
-
-@contextmanager
-def _quietly() -> Iterator[None]:
-    """Let Lightning advise on trainings only where there is one."""
+    # Let Lightning advise on trainings only where there is one.
     logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(action="ignore"):
-            yield
+            parts = build("submit", config, [*options, *given])
     finally:
         logging.disable(logging.NOTSET)
+    return Path(parts.trainer.default_root_dir), int(getattr(parts.datamodule, "num_workers", 0))
 
 
 def _refuse_a_second(folder: Path, kind: str) -> None:
@@ -277,17 +277,6 @@ def _visible_gpus() -> tuple[int, ...]:
         return tuple(int(number) for number in chosen.split(",") if number.strip())
     except ValueError:
         raise FusionLabError(f"Choose GPUs by their numbers. Found `CUDA_VISIBLE_DEVICES={chosen}`.") from None
-
-
-def _submit(executor: "submitit.Executor", task: object) -> "submitit.Job[None]":
-    from submitit.core.utils import FailedJobError
-
-    try:
-        with _silent_children():
-            return executor.submit(task)  # type: ignore[arg-type]
-    except FailedJobError as error:
-        reason = str(error).strip().splitlines()
-        raise FusionLabError(f"sbatch refused the job: {reason[-1] if reason else 'without a reason'}.") from None
 
 
 @contextmanager

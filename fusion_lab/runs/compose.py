@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.files import expand_home
 
 Config = dict[str, Any]
@@ -21,7 +21,6 @@ _VARIANTS = "_variants_"
 # OmegaConf takes 10,000 keys and values.
 _MOST_VALUES = 4_000
 _DEEPEST = 100
-_LONGEST_REASON = 300
 
 
 def compose(files: Sequence[Path]) -> Config:
@@ -173,7 +172,7 @@ def _parsed(text: str, file: Path) -> Config:
     try:
         own = yaml.safe_load(text) or {}
     except Exception as error:
-        reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+        reason = one_line(error)
         raise FusionLabError(f"The configuration {file} is no valid YAML: {reason}.") from None
     if not isinstance(own, dict):
         raise FusionLabError(

@@ -10,10 +10,9 @@ from typing import Any
 from lightning import Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from fusion_lab.errors import REQUEUE, FusionLabError
+from fusion_lab.errors import REQUEUE, FusionLabError, one_line
 from fusion_lab.runs.mistakes import explain
 
-_LONGEST_REASON = 300
 _SCHEDULE_ENDED = re.compile(r"Tried to step \d+ times\. The specified number of total steps is (\d+)")
 
 
@@ -60,7 +59,7 @@ def _sentence(error: Exception, trainer: Trainer, checkpoint: Path | None) -> st
         return None
     if isinstance(error, MisconfigurationException):
         return explain(str(error), {}, {})
-    reason = " ".join(str(error).split())[:_LONGEST_REASON] or type(error).__name__
+    reason = one_line(error)
     if "finished reduction in the prior iteration" in reason:
         return (
             "Some parameters have no part in the losses, and the processes wait for their gradients: set "

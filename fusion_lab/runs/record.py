@@ -9,22 +9,14 @@ from uuid import uuid4
 from lightning import Callback, LightningModule, Trainer
 
 from fusion_lab.environment import environment
-from fusion_lab.files import atomic_path
+from fusion_lab.files import write_text
 from fusion_lab.runs.result import RESULT
 
 
-def _record_run(folder: Path, config: str, argv: list[str]) -> None:
-    """Write ``config.yaml``, the whole resolved configuration, and ``environment.json`` to the folder of a run."""
-    # A run that goes on has no result yet.
-    (folder / RESULT).unlink(missing_ok=True)
-    with atomic_path(folder / "config.yaml") as temporary:
-        temporary.write_text(config, encoding="utf-8")
-    with atomic_path(folder / "environment.json") as temporary:
-        temporary.write_text(json.dumps(environment(argv), indent=1) + "\n", encoding="utf-8")
-
-
 class RecordRun(Callback):
-    """Record a run that goes on when training begins: what is refused before it must not change what the record tells.
+    """Write ``config.yaml``, the whole resolved configuration, and ``environment.json`` to the folder of a run.
+
+    As a callback it does so when training begins: what is refused before must not change what is told of a run.
 
     Args:
         folder: The folder of the run.
@@ -33,7 +25,7 @@ class RecordRun(Callback):
     """
 
     def __init__(self, folder: Path, config: str, argv: list[str]) -> None:
-        self._told = folder, config, argv
+        self._folder, self._config, self._argv = folder, config, argv
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the record."""
@@ -42,20 +34,21 @@ class RecordRun(Callback):
     def write(self, trainer: Trainer) -> None:
         """Write the record, by the first process."""
         if trainer.is_global_zero:
-            _record_run(*self._told)
+            # A run that goes on has no result yet.
+            (self._folder / RESULT).unlink(missing_ok=True)
+            write_text(self._folder / "config.yaml", self._config)
+            write_text(self._folder / "environment.json", json.dumps(environment(self._argv), indent=1) + "\n")
 
 
 def record_result(folder: Path, steps: int, metrics: Mapping[str, SupportsFloat]) -> None:
     """Write ``result.json`` to the folder of a run that has ended: its steps and last metrics, finite or not."""
     result = {"steps": steps, "metrics": {name: float(value) for name, value in metrics.items()}}
-    with atomic_path(folder / RESULT) as temporary:
-        temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    write_text(folder / RESULT, json.dumps(result, indent=1) + "\n")
 
 
 def run_id(folder: Path) -> str:
     """Return the name by which W&B knows the run in a folder: random, and the same whenever the run goes on."""
     file = folder / "wandb_id"
     if not file.is_file():
-        with atomic_path(file) as temporary:
-            temporary.write_text(uuid4().hex[:12] + "\n", encoding="utf-8")
+        write_text(file, uuid4().hex[:12] + "\n")
     return file.read_text(encoding="utf-8").strip()

@@ -3,7 +3,8 @@
 import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, Self, SupportsFloat
 
@@ -13,7 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 
 from fusion_lab.callbacks import KeepHistory
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder, remove_leftovers
+from fusion_lab.files import make_folder, remove_leftovers, write_text
 from fusion_lab.runs.build import FusionCLI, parse
 from fusion_lab.runs.compose import Config, compose, override
 from fusion_lab.runs.endings import in_sentences
@@ -196,19 +197,31 @@ class Run:
         """Write what the run is made with: at once, or, so that what is refused changes nothing, when it goes on."""
         if trainer.is_global_zero:
             remove_leftovers(self.folder / "checkpoints", ".ckpt")
-            if any(isinstance(logger, WandbLogger) for logger in trainer.loggers):
-                os.environ.setdefault("WANDB_RUN_ID", run_id(self.folder))
             if self.started_from is not None:
-                with atomic_path(self.folder / "weights.txt") as temporary:
-                    temporary.write_text(_listed(self.started_from), encoding="utf-8")
+                write_text(self.folder / "weights.txt", _listed(self.started_from))
         dumped = self._dumped()
         record = RecordRun(self.folder, dumped, self._made_by)
         if goes_on:
             trainer.callbacks.append(record)  # type: ignore[attr-defined]
         else:
             record.write(trainer)
-        for logger in trainer.loggers:
-            logger.log_hyperparams(yaml.safe_load(dumped))
+        with _same_wandb_run(self.folder, trainer):
+            for logger in trainer.loggers:
+                logger.log_hyperparams(yaml.safe_load(dumped))
+
+
+@contextmanager
+def _same_wandb_run(folder: Path, trainer: Trainer) -> Iterator[None]:
+    """Let what begins at W&B go on with the run of a folder, unless the environment names one, as agents do."""
+    wanted = trainer.is_global_zero and any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
+    if not wanted or "WANDB_RUN_ID" in os.environ:
+        yield
+        return
+    os.environ["WANDB_RUN_ID"] = run_id(folder)
+    try:
+        yield
+    finally:
+        del os.environ["WANDB_RUN_ID"]
 
 
 def _listed(report: StartReport) -> str:

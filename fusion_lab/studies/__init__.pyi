@@ -3,8 +3,8 @@ from .gathered import gather as gather
 from .grid import Grid as Grid
 from .launching import Jobs as Jobs
 from .launching import Processes as Processes
+from .plan import Plan as Plan
 from .progress import Progress as Progress
-from .study import Plan as Plan
 from .study import Study as Study
 from .sweep import Sweep as Sweep
 from .sweep_file import read_sweep as read_sweep

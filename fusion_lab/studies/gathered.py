@@ -4,15 +4,16 @@ import csv
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder, walk
+from fusion_lab.errors import FusionLabError, one_line
+from fusion_lab.files import make_folder, walk, write_text
 from fusion_lab.runs.result import RESULT
+from fusion_lab.studies.plan import Plan
 from fusion_lab.studies.sweep import RUNS
 from fusion_lab.studies.trial import Trial
 
@@ -20,7 +21,7 @@ _SERVER = "wandb:"
 _SOURCE = "source.txt"
 
 
-class Gathered:
+class Gathered(Plan):
     """Trials that were run before.
 
     Args:
@@ -30,22 +31,9 @@ class Gathered:
     def __init__(self, trials: list[Trial]) -> None:
         self._trials = trials
 
-    def begin(self, folder: Path) -> None:
-        """Keep nothing."""
-
-    def __iter__(self) -> Iterator[Trial]:
-        return iter(self._trials)
-
     def known(self) -> list[Trial]:
         """Return all of them."""
         return self._trials
-
-    def told(self, trial: Trial) -> None:
-        """Learn nothing."""
-
-    def should_stop(self, trial: Trial) -> bool:
-        """End none."""
-        return False
 
 
 def gather(source: str, output: Path) -> list[Trial]:
@@ -115,17 +103,19 @@ def _fetch(path: str, folder: Path) -> None:
             f"--from wandb: should name ENTITY/PROJECT/SWEEP, ENTITY/PROJECT?group=NAME or ?tag=NAME. Found '{path}'."
         )
     what = "sweep" if named["sweep"] else "runs of"
+    # In the words of MongoDB.
+    filters = {"group": named["name"]} if named["kind"] == "group" else {"tags": {"$in": [named["name"]]}}
     try:
         # Nothing is trained here: everything that may go wrong is the connection, the rights or the name.
         api = wandb.Api()
-        runs = api.sweep(path).runs if named["sweep"] else api.runs(named[1], _filters(named["kind"], named["name"]))
+        runs = api.sweep(path).runs if named["sweep"] else api.runs(named[1], filters)
         told = [
             (run.id, run.url, dict(run.config), dict(run.summary_metrics))
             for run in runs
             if run.state == "finished" and not run.summary_metrics.get(STOPPED)
         ]
     except Exception as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise FusionLabError(
             f"W&B does not tell of the {what} {path} ({reason}): check its name, and `wandb login`."
         ) from None
@@ -137,14 +127,9 @@ def _fetch(path: str, folder: Path) -> None:
     for name, url, config, summary in told:
         run = make_folder(folder / name)
         result = {"steps": int(summary.get("trainer/global_step", 0)) + 1, "metrics": _numbers(summary)}
-        _write(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
-        _write(run / _SOURCE, f"{url}\n")
-        _write(run / RESULT, json.dumps(result, indent=1) + "\n")
-
-
-def _filters(kind: str, name: str) -> dict[str, Any]:
-    """Return what the server is asked for, in the words of MongoDB."""
-    return {"group": name} if kind == "group" else {"tags": {"$in": [name]}}
+        write_text(run / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_text(run / _SOURCE, f"{url}\n")
+        write_text(run / RESULT, json.dumps(result, indent=1) + "\n")
 
 
 def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
@@ -155,8 +140,3 @@ def _numbers(summary: Mapping[str, Any]) -> dict[str, float]:
         for name, value in last.items()
         if isinstance(value, int | float) and "/" in name and not name.startswith("trainer/")
     }
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")

@@ -2,7 +2,7 @@
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 import yaml
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, expand_home, make_folder
+from fusion_lab.files import expand_home, make_folder, write_text
 from fusion_lab.runs.compose import SHIPPED, Config, compose, find_file, variants
+from fusion_lab.studies.plan import Plan
 from fusion_lab.studies.search import SEED, Listed
 from fusion_lab.studies.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.studies.trial import Options, Trial, options_of, written
@@ -19,7 +20,7 @@ from fusion_lab.studies.trial import Options, Trial, options_of, written
 _NO_NAME = re.compile(r"[^\w.=+-]+")
 
 
-class Grid:
+class Grid(Plan):
     """The trials of experiments over axes and seeds, seed by seed: what is done first is a whole table.
 
     Args:
@@ -53,7 +54,8 @@ class Grid:
         points = _points(axes or {})
         shared = (*options_of([], overrides or {}), *options)
         planned: list[tuple[str, str, Options, tuple[tuple[str, bool], ...]]] = []
-        for several in (configs for file in experiments for configs in _configurations(file)):
+        varied = [configs for file in experiments for configs in _configurations(file)]
+        for several in varied:
             for labels, overlays, values in points:
                 files = [*several, *overlays, *layers]
                 config = compose(files)
@@ -61,8 +63,7 @@ class Grid:
                 name = _name(several[0], config)
                 title = ""
                 if labels:
-                    several_named = len(experiments) > 1
-                    title = ", ".join([name, *labels] if several_named else labels)
+                    title = ", ".join([name, *labels] if len(varied) > 1 else labels)
                     name = _NO_NAME.sub("-", "-".join([name, *labels]))
                 if name in named:
                     raise FusionLabError(
@@ -84,19 +85,9 @@ class Grid:
             for name, title, given, switches in planned
         ]
 
-    def __iter__(self) -> Iterator[Trial]:
-        return iter(self._trials)
-
     def known(self) -> Sequence[Trial]:
         """Return all trials."""
         return self._trials
-
-    def told(self, trial: Trial) -> None:
-        """Learn nothing."""
-
-    def should_stop(self, trial: Trial) -> bool:
-        """Let every trial come to its end."""
-        return False
 
     def begin(self, folder: Path) -> None:
         """Keep what each experiment is made with beside its runs, as ``NAME.yaml``.
@@ -114,8 +105,7 @@ class Grid:
                     "name another --output, or delete the runs of this experiment."
                 )
         for name, text in self._made_with.items():
-            with atomic_path(make_folder(folder) / f"{name}.yaml") as temporary:
-                temporary.write_text(text, encoding="utf-8")
+            write_text(make_folder(folder) / f"{name}.yaml", text)
 
 
 def _name(file: Path, config: Config) -> str:

@@ -12,13 +12,13 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from fusion_lab.files import make_folder
-from fusion_lab.studies.search import Listed
+from fusion_lab.studies.search import Listed, Search
 from fusion_lab.studies.sweep_file import Parameter, SweepFile, Values
 
 _TURNED = {"minimize": 1.0, "maximize": -1.0}
 
 
-class OptunaSearch:
+class OptunaSearch(Search):
     """Values by the tree-structured Parzen estimator (Bergstra et al., NeurIPS 2011), early ends by Hyperband.
 
     What was proposed and told is kept in ``optuna.log``, so that a sweep that goes on proposes the same again and knows
@@ -46,21 +46,18 @@ class OptunaSearch:
         known = self._study.get_trials(deepcopy=False)
         count = len(self._listed) if self._listed is not None else self._sweep.run_cap or 0
         for number in range(count):
-            if number < len(known) and "values" in known[number].user_attrs:
-                self._trials[number] = optuna.Trial(self._study, known[number]._trial_id)
-                yield dict(known[number].user_attrs["values"])
-                continue
             # Seeded by the number, so that a sweep that goes on draws as one that was not interrupted.
             self._study.sampler = self._sampler(self._seed + number)
-            # One that was asked for when the sweep was killed has no values yet.
             asked = number < len(known)
             trial = optuna.Trial(self._study, known[number]._trial_id) if asked else self._study.ask()
             self._trials[number] = trial
-            values = self._listed[number] if self._listed is not None else {
-                parameter.name: _suggest(parameter, trial) for parameter in self._sweep.parameters
-            }  # fmt: skip
-            trial.set_user_attr("values", values)
-            yield values
+            # One that was asked for when the sweep was killed has no values yet.
+            if "values" not in trial.user_attrs:
+                values = self._listed[number] if self._listed is not None else {
+                    parameter.name: _suggest(parameter, trial) for parameter in self._sweep.parameters
+                }  # fmt: skip
+                trial.set_user_attr("values", values)
+            yield dict(trial.user_attrs["values"])
 
     def told(self, number: int, value: float | None) -> None:
         """Learn what a run led to; None for a failure. What is known already stays."""

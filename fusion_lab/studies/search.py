@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
@@ -13,17 +13,19 @@ from fusion_lab.studies.sweep_file import Parameter, SweepFile, Values
 SEED = "exp.seed"
 
 
-class Search(Protocol):
+class Search:
     """Proposes values, and may learn from what they led to."""
 
     def __iter__(self) -> Iterator[Values]:
         """Propose values until there are enough; the same ones in the same order each time."""
+        raise NotImplementedError
 
     def told(self, number: int, value: float | None) -> None:
         """Learn what the proposal of a number led to; None for a failure."""
 
     def should_stop(self, number: int, values: list[float]) -> bool:
         """Tell from the values of the metric so far whether a run should end early."""
+        return False
 
 
 def search(sweep: SweepFile, folder: Path, seed: int = 0) -> Search:
@@ -48,7 +50,7 @@ def search(sweep: SweepFile, folder: Path, seed: int = 0) -> Search:
     return OptunaSearch(sweep, folder, seed)
 
 
-class Listed:
+class Listed(Search):
     """A grid, or values drawn beforehand: nothing is learnt."""
 
     def __init__(self, sweep: SweepFile, seed: int = 0) -> None:
@@ -66,13 +68,6 @@ class Listed:
         generator = np.random.default_rng(self._seed)
         for _ in range(self._sweep.run_cap or 0):
             yield {parameter.name: _draw(parameter, generator) for parameter in parameters}
-
-    def told(self, number: int, value: float | None) -> None:
-        """Learn nothing."""
-
-    def should_stop(self, number: int, values: list[float]) -> bool:
-        """Let every run come to its end."""
-        return False
 
 
 def _draw(parameter: Parameter, generator: np.random.Generator) -> Any:

@@ -1,17 +1,16 @@
 """Many trainings as one object: which they are, running them, and the table of what they came to."""
 
-import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, in_use
-from fusion_lab.public.manifest import sha256
+from fusion_lab.files import in_use, sha256, write_rows, write_text
 from fusion_lab.runs.result import Result
 from fusion_lab.studies.grid import Grid
 from fusion_lab.studies.launching import Failure, Launcher, ending_like_ctrl_c, run_trials
+from fusion_lab.studies.plan import Plan
 from fusion_lab.studies.progress import Progress
 from fusion_lab.studies.trial import Trial
 
@@ -26,29 +25,6 @@ _DIFFERENCES = (
     "out and there are six seeds or more. Fewer make it too narrow: with three it is the range of three numbers, and "
     "leaves zero out by chance in a quarter of all cases."
 )
-
-
-class Plan(Protocol):
-    """Which trainings there are; it may learn from what they come to."""
-
-    def begin(self, folder: Path) -> None:
-        """Keep what the trainings are made with in their folder, or refuse to mix them with others.
-
-        Raises:
-            FusionLabError: The folder holds others.
-        """
-
-    def __iter__(self) -> Iterator[Trial]:
-        """Propose trainings until there are enough; the same ones in the same order each time."""
-
-    def known(self) -> Sequence[Trial]:
-        """Return the trainings that were proposed so far, or all where they are known beforehand."""
-
-    def told(self, trial: Trial) -> None:
-        """Learn that a training has ended."""
-
-    def should_stop(self, trial: Trial) -> bool:
-        """Tell whether a training that runs should end early."""
 
 
 class Study:
@@ -251,18 +227,18 @@ class Study:
         """
         from fusion_lab.reporting import differences
         from fusion_lab.reporting.plots import write_figure
-        from fusion_lab.reporting.tables import latex, markdown, write_csv
+        from fusion_lab.reporting.tables import grid, write_csv
 
         results = self.results()
         table = self.comparison(results)
         compared = self.differences(results, table, against)
-        texts = [markdown(table), *self._footer(results)]
+        texts = [grid(table).markdown(), *self._footer(results)]
         if compared is not None:
-            texts += ["", _DIFFERENCES, "", differences.markdown(compared)]
+            texts += ["", _DIFFERENCES, "", differences.grid(compared).markdown()]
             differences.write_csv(self.folder / "differences.csv", compared)
             write_figure(differences.forest_plot(compared), self.folder / "differences.png")
-        self._write_text("table.md", "\n".join(texts) + "\n")
-        self._write_text("table.tex", latex(table))
+        write_text(self.folder / "table.md", "\n".join(texts) + "\n")
+        write_text(self.folder / "table.tex", grid(table).latex())
         write_csv(self.folder / "table.csv", table)
         self._write_sources(results)
         return table, compared
@@ -280,21 +256,17 @@ class Study:
     def _compared(self) -> list[Trial]:
         return [trial for trial in self.trials if not trial.ended_early]
 
-    def _write_text(self, name: str, text: str) -> None:
-        with atomic_path(self.folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8")
-
     def _write_sources(self, results: Mapping[Trial, Result]) -> None:
         """Write ``sources.csv``: where every number comes from, a row a run."""
-        path = self.folder / "sources.csv"
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["experiment", "seed", "run", "steps", "commit", "torch", "config", "data"])
-            for trial, result in results.items():
-                made = trial.environment()
-                told = [result.steps, made.get("commit"), made.get("packages", {}).get("torch")]
-                sums = [_checksum(trial.run / name) for name in ("config.yaml", "data.sha256")]
-                writer.writerow([trial.title, trial.seed, trial.run, *told, *sums])
+        rows = []
+        for trial, result in results.items():
+            made = trial.environment()
+            told = [result.steps, made.get("commit"), made.get("packages", {}).get("torch")]
+            files = [trial.run / name for name in ("config.yaml", "data.sha256")]
+            sums = [sha256(file) if file.is_file() else "" for file in files]
+            rows.append([trial.title, trial.seed, trial.run, *told, *sums])
+        headings = ["experiment", "seed", "run", "steps", "commit", "torch", "config", "data"]
+        write_rows(self.folder / "sources.csv", headings, rows)
 
     def _footer(self, results: Mapping[Trial, Result]) -> list[str]:
         """Tell, in paragraphs and lists of Markdown, how the table was made and what it lacks."""
@@ -320,11 +292,6 @@ def _full(trials: Sequence[Trial]) -> str:
     """Name the row with all switches on, or else the first one."""
     whole = [trial.title for trial in trials if trial.switches and all(state for _, state in trial.switches)]
     return (whole or [trial.title for trial in trials] or [""])[0]
-
-
-def _checksum(path: Path) -> str:
-    """Return the SHA-256 of a file of a run, or nothing where the run has none."""
-    return sha256(path) if path.is_file() else ""
 
 
 def _listed(values: Iterable[object]) -> str:

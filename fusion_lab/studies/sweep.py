@@ -1,15 +1,14 @@
 """The trials of a W&B sweep file, without a server."""
 
-import csv
 import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from os import stat_result
 from pathlib import Path
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.files import atomic_path, make_folder
+from fusion_lab.files import atomic_path, make_folder, write_rows, write_text
+from fusion_lab.studies.plan import Plan
 from fusion_lab.studies.progress import last_value, logged_values
 from fusion_lab.studies.search import SEED, Search, search
 from fusion_lab.studies.sweep_file import SweepFile, Values
@@ -19,7 +18,7 @@ RUNS = "runs.csv"
 _OUR_OWN = ("exp.name", "exp.output")
 
 
-class Sweep:
+class Sweep(Plan):
     """The trials of a sweep, as far as they were proposed; ``runs.csv`` lists them.
 
     Args:
@@ -95,21 +94,18 @@ class Sweep:
         values = logged_values(trial, self._file.metric)
         if not self._search.should_stop(self._numbers[trial], values):
             return False
-        with atomic_path(trial.run / ENDED_EARLY) as temporary:
-            temporary.write_text(json.dumps({"metric": self._file.metric, "values": values}) + "\n", encoding="utf-8")
+        write_text(trial.run / ENDED_EARLY, json.dumps({"metric": self._file.metric, "values": values}) + "\n")
         return True
 
     def _write(self) -> None:
         """Write ``runs.csv``: every run with its values, its state, and its last value of the metric."""
-        path = self._folder / RUNS
         names = [parameter.name for parameter in self._file.parameters]
-        with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as opened:
-            writer = csv.writer(opened)
-            writer.writerow(["run", "title", *names, "state", self._file.metric or "metric"])
-            for trial, values in self._values.items():
-                state = "ended early" if trial.ended_early else "finished" if trial.finished else _begun(trial)
-                told = [trial.name, trial.title, *map(written, values.values()), state]
-                writer.writerow([*told, last_value(trial, self._file.metric)])
+        rows = []
+        for trial, values in self._values.items():
+            state = "ended early" if trial.ended_early else "finished" if trial.finished else _begun(trial)
+            told = [trial.name, trial.title, *map(written, values.values()), state]
+            rows.append([*told, last_value(trial, self._file.metric)])
+        write_rows(self._folder / RUNS, ["run", "title", *names, "state", self._file.metric or "metric"], rows)
 
 
 def _begun(trial: Trial) -> str:
@@ -118,7 +114,7 @@ def _begun(trial: Trial) -> str:
 
 def _size_and_time(path: Path) -> tuple[int, int] | None:
     with suppress(OSError):
-        stat: stat_result = path.stat()
+        stat = path.stat()
         return stat.st_size, stat.st_mtime_ns
     return None
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import yaml
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.studies.trial import Options, read_options
 
 Values = dict[str, Any]
@@ -114,7 +114,7 @@ def read_sweep(path: Path) -> SweepFile:
     except FileNotFoundError:
         raise FusionLabError(f"The sweep {path} does not exist: check the path.") from None
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise FusionLabError(f"The sweep {path} cannot be read ({' '.join(str(error).split())}).") from None
+        raise FusionLabError(f"The sweep {path} cannot be read ({one_line(error)}).") from None
     if not is_sweep(content):
         raise FusionLabError(f"The file {path} is no sweep: it needs the keys `method` and `parameters`.")
     if unknown := sorted(set(content) - _KEYS):

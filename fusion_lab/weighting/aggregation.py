@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchjd.aggregation import Aggregator
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.weighting.adapted import AdaptedWeighting
 from fusion_lab.weighting.base import require_all
 from fusion_lab.weighting.ranks import mean_over_ranks, noise_of_first_rank
@@ -66,7 +66,7 @@ class Aggregation(AdaptedWeighting[Aggregator]):
             with noise_of_first_rank(jacobian.device):
                 return self.method(precise).to(jacobian.dtype)
         except (ValueError, torch.linalg.LinAlgError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise FusionLabError(f"{self.name} refuses the gradients of {', '.join(self.tasks)}: {reason}") from None
 
 

@@ -112,6 +112,16 @@ def test_login_is_found_where_wandb_looks(tmp_path, monkeypatch, login):
     assert RunLogger(save_dir=tmp_path, offline=True)._offline
 
 
+def test_the_login_of_a_server_with_a_port_is_found(tmp_path, monkeypatch):
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://localhost:8080")
+    assert RunLogger(save_dir=tmp_path)._offline
+    (tmp_path / "netrc").write_text(f"machine localhost:8080\n  login user\n  password {'x' * 40}\n")
+    assert not RunLogger(save_dir=tmp_path)._offline
+
+
 def test_a_server_that_takes_no_run_is_told_in_a_sentence(tmp_path, monkeypatch):
     def refuse(**_):
         raise wandb.errors.CommError("permission denied\n")
@@ -119,3 +129,25 @@ def test_a_server_that_takes_no_run_is_told_in_a_sentence(tmp_path, monkeypatch)
     monkeypatch.setattr(wandb, "init", refuse)
     with pytest.raises(FusionLabError, match=r"W&B takes no run \(permission denied\): check WANDB_BASE_URL"):
         RunLogger(save_dir=tmp_path, offline=False).log_hyperparams({"exp": {"seed": 1}})
+
+
+def test_two_runs_of_one_process_are_two_runs(tmp_path):
+    make_pairs(tmp_path / "train", ivf=1, mff=1, mef=1)
+    config = overlay(tmp_path, tmp_path / "train", tmp_path / "train", exp={"output": str(tmp_path / "runs")})
+    files = [str(config), str(REPOSITORY / "configs" / "logger" / "wandb.yaml")]
+    script = (
+        "import fusion_lab\n"
+        "for name in ('one', 'two'):\n"
+        f"    fusion_lab.Run.load({files!r}, {{'exp.name': name, 'trainer.max_steps': 1}}).fit()\n"
+    )
+    hidden = {"WANDB_API_KEY", "WANDB_RUN_ID"}
+    environment = {key: value for key, value in os.environ.items() if key not in hidden}
+    environment |= {"HOME": str(tmp_path), "OMP_NUM_THREADS": "1", "WANDB_MODE": "offline", "WANDB_SILENT": "true"}
+    subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, timeout=200, check=True)
+    for name in ("one", "two"):
+        run = tmp_path / "runs" / name
+        [file] = (run / "wandb").glob("offline-run-*/run-*.wandb")
+        told = list(records(file))
+        [header] = [record.run for record in told if record.HasField("run")]
+        assert (header.display_name, header.run_id) == (name, (run / "wandb_id").read_text().strip())
+        assert sum(record.HasField("history") for record in told) > 0

@@ -4,7 +4,7 @@ from PIL import Image
 
 from fusion_lab.data.checking import check, sums_of
 from fusion_lab.data.recognition import recognise
-from fusion_lab.public.manifest import sha256
+from fusion_lab.files import sha256
 
 
 def picture(path, size=(12, 10)):

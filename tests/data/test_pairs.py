@@ -4,6 +4,8 @@ import torch
 from PIL import Image
 
 from fusion_lab.data import Augmentation, PairDataset
+from fusion_lab.data import pairs as pairs_module
+from fusion_lab.data.images import read_picture
 from fusion_lab.data.pairs import load_pairs
 from fusion_lab.errors import FusionLabError
 
@@ -318,3 +320,26 @@ def test_root_itself_may_be_named(tmp_path, write):
 def test_names_that_no_folder_can_have_are_told(tmp_path, pattern):
     with pytest.raises(FusionLabError, match=r"The folder .* (cannot be looked through|does not exist)"):
         PairDataset(tmp_path, pattern).pairs  # noqa: B018
+
+
+def test_names_are_the_texts_that_the_pattern_leaves_open(tmp_path, write):
+    # The small form of the first letter has two signs.
+    for name in ("01", "11"):
+        write(f"İrem/a/{name}.png")
+        write(f"İrem/b/{name}.png")
+    assert [pair.name for pair in PairDataset(tmp_path / "İrem").pairs] == ["01", "11"]
+    write("a_A.png")
+    write("a_B.png")
+    assert [pair.name for pair in PairDataset(tmp_path, "{name}_A", "{name}_B").pairs] == ["a"]
+
+
+def test_one_image_that_is_both_sources_is_read_once(tmp_path, write, monkeypatch):
+    write("a/one.png")
+    [pair] = PairDataset(tmp_path, "a", "a").pairs
+    read = []
+    monkeypatch.setattr(
+        pairs_module, "read_picture", lambda path, given: read.append(path) or read_picture(path, given)
+    )
+    first, second = pair.read()
+    assert first is second
+    assert read == [pair.a]

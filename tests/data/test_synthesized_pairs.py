@@ -8,6 +8,7 @@ from PIL import Image
 from fusion_lab.data import Augmentation, MultiTaskDataModule, PairDataset, SynthesizedPairs
 from fusion_lab.data.auxiliary import ExposureSynthesis, FocusSynthesis
 from fusion_lab.data.embedded import write_embedded_pairs
+from fusion_lab.data.focus_maps import DepthMap
 from fusion_lab.errors import FusionLabError
 
 
@@ -58,3 +59,12 @@ def test_they_mix_with_real_pairs_in_one_batch(photographs, tmp_path_factory):
     assert batch["mff"]["source_a"].shape == (4, 1, 32, 32)
     assert len(set(batch["mff"]["name"])) == 4
     assert "target" not in batch["mff"]
+
+
+def test_a_depth_of_another_size_is_told(tmp_path):
+    for folder, size in (("visible", (32, 40)), ("disparity", (16, 20))):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros(size, np.uint8)).save(tmp_path / folder / "one.png")
+    synthesis = FocusSynthesis(DepthMap("disparity"))
+    with pytest.raises(FusionLabError, match="differ in size"):
+        SynthesizedPairs(tmp_path, "visible", synthesis)[0]

@@ -3,7 +3,8 @@ import torch
 from torch import nn
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.inference.cost import costs, operations, peak_memory
+from fusion_lab.inference.cost import costs, named_networks, operations, peak_memory
+from fusion_lab.inference.weights import save_network
 from fusion_lab.networks import TITA, Average, FusionNetwork, GIFNet, Maximum
 
 
@@ -71,3 +72,14 @@ def test_gifnet_asks_for_the_share_of_titas_operations_that_its_size_tells():
     """Not the 96 % less of its paper, which compares with networks that are not here: the measured share is told."""
     tita, gifnet = (operations(network, 480, 640)["flop"] for network in (TITA(), GIFNet()))
     assert gifnet / tita == pytest.approx(0.412, abs=0.01)
+
+
+def test_networks_are_named_and_files_may_hold_an_equals_sign(tmp_path):
+    file = tmp_path / "step=2.safetensors"
+    save_network(TITA(12, 2, num_interaction_blocks=1), file)
+    found = named_networks(
+        [str(file), f"TITA={file}", "fusion_lab.networks.Average", "Mean=fusion_lab.networks.Average"]
+    )
+    assert list(found) == ["step=2", "TITA", "Average", "Mean"]
+    with pytest.raises(FusionLabError, match="Two networks are called 'Average'"):
+        named_networks(["fusion_lab.networks.Average"] * 2)

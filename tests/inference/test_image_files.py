@@ -103,7 +103,7 @@ def test_mistakes_are_told_before_anything_is_fused(folders, tmp_path, monkeypat
     file = tmp_path / "file"
     file.write_text("a file")
     (tmp_path / "empty").mkdir()
-    monkeypatch.setattr(fuser_module, "fuse_luminance", lambda *_: pytest.fail("fused"))
+    monkeypatch.setattr(fuser_module, "fuse_many", lambda *_: pytest.fail("fused"))
     before = sorted(tmp_path.rglob("*"))
     for arguments, told in [
         ((a, image, tmp_path / "out"), "two images or two folders"),
@@ -157,7 +157,7 @@ def test_what_is_done_and_unchanged_is_kept(folders, tmp_path, fuser, monkeypatc
     first = fuse_files(*folders, out, fuser)
     assert (len(first.written), first.kept) == (2, [])
     with monkeypatch.context() as context:
-        context.setattr(fuser_module, "fuse_luminance", lambda *_: pytest.fail("fused"))
+        context.setattr(fuser_module, "fuse_many", lambda *_: pytest.fail("fused"))
         again = fuse_files(*folders, out, fuser)
     assert (again.written, again.kept) == ([], first.written)
     assert len(fuse_files(*folders, out, fuser, overwrite=True).written) == 2
@@ -278,13 +278,13 @@ def test_whose_colours(tmp_path, network):
     fused = torch.rand(16, 16)
     values = fused.double().numpy()
     grey_a, grey_b = (Picture(picture.luminance()) for picture in (a, b))
-    assert np.array_equal(paint(a, b, fused, rule).pixels, rule.merge(a, b, values).pixels)
-    assert np.array_equal(paint(a, b, fused, rule, "a").pixels, rule.merge(a, grey_b, values).pixels)
-    assert np.array_equal(paint(a, b, fused, rule, "b").pixels, rule.merge(grey_a, b, values).pixels)
-    assert paint(a, b, fused, rule, "grey").pixels.shape == (16, 16)
+    assert np.array_equal(paint((a, b), fused, rule).pixels, rule.merge(a, b, values).pixels)
+    assert np.array_equal(paint((a, b), fused, rule, "a").pixels, rule.merge(a, grey_b, values).pixels)
+    assert np.array_equal(paint((a, b), fused, rule, "b").pixels, rule.merge(grey_a, b, values).pixels)
+    assert paint((a, b), fused, rule, "grey").pixels.shape == (16, 16)
     # The other source has no part in the colours.
     other = Picture(noise(16, 16, 3, seed=2))
-    assert np.array_equal(paint(a, b, fused, rule, "a").pixels, paint(a, other, fused, rule, "a").pixels)
+    assert np.array_equal(paint((a, b), fused, rule, "a").pixels, paint((a, other), fused, rule, "a").pixels)
     with pytest.raises(FusionLabError, match="`colours` should be one of a, b, both, grey"):
         Fuser(network, colours="c")
 

@@ -4,10 +4,11 @@ import cv2
 import pytest
 import torch
 
+from fusion_lab.files import sha256
+from fusion_lab.inference.official import OFFICIAL
 from fusion_lab.inference.weights import load_network
 from fusion_lab.networks import IFCNN
-from fusion_lab.networks.checkpoints import from_official_ifcnn, is_official_ifcnn
-from fusion_lab.public.manifest import sha256
+from fusion_lab.networks.checkpoints import from_official_ifcnn
 from fusion_lab.public.weights import PUBLIC_WEIGHTS
 
 pytestmark = pytest.mark.shared
@@ -30,7 +31,7 @@ def cases(golden):
 @pytest.fixture(scope="module", params=JOINS)
 def official(request, golden):
     state = torch.load(golden / f"IFCNN-{request.param}.pth", weights_only=True, map_location="cpu")
-    assert is_official_ifcnn(state)
+    assert OFFICIAL["ifcnn"].marks <= state.keys()
     network = IFCNN(JOINS[request.param])
     network.load_state_dict(from_official_ifcnn(state))
     return request.param, network.eval()

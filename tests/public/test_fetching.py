@@ -5,8 +5,9 @@ import tempfile
 import pytest
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.files import working_folder
 from fusion_lab.public.data_sets import Part, PublicDataSet
-from fusion_lab.public.fetching import fetch_data_set, working_folder
+from fusion_lab.public.fetching import fetch_data_set
 from fusion_lab.public.manifest import read_manifest
 from fusion_lab.public.repository import Repository
 from tests.public.loopback import archive

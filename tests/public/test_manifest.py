@@ -4,7 +4,8 @@ import subprocess
 import pytest
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.public.manifest import differences, digest, read_manifest, sha256, write_manifest
+from fusion_lab.files import sha256
+from fusion_lab.public.manifest import differences, digest, read_manifest, write_manifest
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from fusion_lab.reporting.differences import (
     difference_table,
     forest_plot,
-    markdown,
+    grid,
     paired_difference,
     write_csv,
 )
@@ -69,7 +69,7 @@ def table():
 
 
 def test_table_in_markdown(table):
-    text = markdown(table)
+    text = grid(table).markdown()
     assert text.splitlines()[0] == "| against whole | val/loss | val/ivf/Qabf |"
     assert "| minus | +1.000 [+1.000, +1.000] | -0.1000 [-0.2000, +0.0000] |" in text
     assert "| late | +1.000 | – |" in text

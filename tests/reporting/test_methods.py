@@ -11,7 +11,7 @@ from rich.console import Console
 from scipy.stats import wilcoxon
 
 from fusion_lab.errors import FusionLabError
-from fusion_lab.reporting.methods import latex, markdown, method_table, terminal_table, terminal_tables, write_csv
+from fusion_lab.reporting.methods import grid, method_table, write_csv
 
 UP = {"EN": True, "CE": False}
 
@@ -68,14 +68,14 @@ def test_equal_and_infinite_scores_do_not_differ():
 
 
 def test_markdown_has_all_columns_in_each_line(table):
-    lines = [line for line in markdown(table).splitlines() if line.startswith("|")]
+    lines = [line for line in grid(table).markdown().splitlines() if line.startswith("|")]
     assert {len(re.split(r"(?<!\\)\|", line)) for line in lines} == {6}
     assert lines[0] == "| method | EN ↑ | CE ↓ | place |"
     assert lines[3] == "| Two | **4.000 ± 1.000** | **4.000 ± 0.000** | 1.25 |"
 
 
 def test_latex_is_balanced_and_escaped(table):
-    text = latex(table)
+    text = grid(table).latex()
     assert r"One\_A & \underline{2.000 $\pm$ 1.000} & \underline{5.000 $\pm$ 0.000} & 2.50 \\" in text
     assert text.count("{") == text.count("}")
     assert text.count("$") % 2 == 0
@@ -89,13 +89,14 @@ def test_differences_are_marked():
     table = method_table(better, UP, against="one")
     assert table.differs(1, 0)
     assert not table.differs(1, 1)
-    assert r"$^*$" in latex(table)
-    assert r"\*" in markdown(table)
+    assert r"$^*$" in grid(table).latex()
+    assert r"\*" in grid(table).markdown()
 
 
 def test_terminal_shows_every_method(table):
     console = Console(width=100, record=True)
-    console.print(terminal_table(table))
+    [shown] = grid(table, "\n± ").terminal_parts(100)
+    console.print(shown)
     text = console.export_text()
     assert all(word in text for word in ("One_A", "Two", "Three|x", "EN ↑", "CE ↓", "place", "p < 0.05"))
 
@@ -106,7 +107,7 @@ def test_many_metrics_fit_into_narrow_terminals(width):
     made = {name: {"1": dict.fromkeys(labels, 0.123456), "2": dict.fromkeys(labels, 123.4)} for name in ("A", "TITA")}
     table = method_table(made, dict.fromkeys(labels, True))
     console = Console(width=width, record=True)
-    parts = terminal_tables(table, width)
+    parts = grid(table, "\n± ").terminal_parts(width)
     for part in parts:
         console.print(part)
     text = console.export_text()

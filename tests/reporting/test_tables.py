@@ -13,8 +13,8 @@ from rich.console import Console
 from fusion_lab.errors import FusionLabError
 from fusion_lab.reporting.tables import (
     comparison_table,
+    grid,
     higher_is_better,
-    markdown,
     summary,
     terminal_tables,
     write_csv,
@@ -54,7 +54,7 @@ def test_what_is_not_finite_stays_so_and_is_never_the_best(bad):
     results = {name: [{"val/loss": value}] for name, value in (("bad", bad), ("good", 1.0), ("worse", 2.0))}
     table = comparison_table(results, 1)
     assert table.columns[0].best == {1}
-    assert rows(markdown(table))[2][1].strip() == f"{bad:.1f}"
+    assert rows(grid(table).markdown())[2][1].strip() == f"{bad:.1f}"
 
 
 def test_the_columns_are_the_losses_and_scores_of_the_validation_task_by_task():
@@ -77,7 +77,7 @@ def test_only_what_all_runs_have_is_a_column_unless_asked_for():
 
 
 def test_markdown_is_well_formed_and_the_best_means_are_bold():
-    text = markdown(comparison_table(RESULTS, 2))
+    text = grid(comparison_table(RESULTS, 2)).markdown()
     head, rule, *body = rows(text)
     assert len(body) == len(RESULTS)
     assert {len(row) for row in (head, rule, *body)} == {6}
@@ -98,7 +98,7 @@ def test_the_terminal_shows_the_same_cells_as_markdown():
         for part in terminal_tables(table):
             console.print(part)
     text = shown.get()
-    cells = {cell.strip(" *").replace("\\", "") for row in rows(markdown(table))[2:] for cell in row}
+    cells = {cell.strip(" *").replace("\\", "") for row in rows(grid(table).markdown())[2:] for cell in row}
     assert all(cell in text for cell in cells)
     assert len(terminal_tables(table)) == 3
 
@@ -124,7 +124,7 @@ def test_directions(metric, better):
 
 def test_nothing_is_the_best_where_the_direction_is_unknown():
     table = comparison_table({"a": [{"val/ivf/own": 1.0}], "b": [{"val/ivf/own": 2.0}]}, 1)
-    assert "**" not in markdown(table)
+    assert "**" not in grid(table).markdown()
 
 
 def test_mistakes():

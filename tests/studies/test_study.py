@@ -89,3 +89,14 @@ def test_a_file_of_several_experiments_names_them_all():
     study = fusion_lab.Study("tita/components", seeds=1, layers=["configs/data/embedded.yaml"])
     names = "no-component ti ta mo ti-ta ti-mo ta-mo ti-ta-mo"
     assert [trial.name for trial in study.trials] == [f"tita-{name}" for name in names.split()]
+
+
+def test_the_rows_of_several_experiments_with_axes_are_told_apart():
+    study = fusion_lab.Study(
+        "gifnet/auxiliary",
+        axes={"model.optimizer.lr": [1e-3, 1e-4]},
+        seeds=1,
+        layers=["configs/data/joint_embedded.yaml"],
+    )
+    titles = [trial.title for trial in study.trials]
+    assert len(titles) == len(set(titles)) == 2 * len({title.partition(",")[0] for title in titles}) > 2

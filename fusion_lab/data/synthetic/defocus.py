@@ -18,13 +18,15 @@ _SLOPE = 0.25
 _LEAST_COVERAGE = np.float32(1e-4)
 """Less is the rounding of a convolution, and no colour can be told from it."""
 
+_LAYERS = 12
+"""Layers per unit of depth."""
+
 
 def defocus(
     image: NDArray[np.uint8],
     depth: NDArray[np.floating],
     focus_depth: float,
     max_radius: float,
-    num_layers: int = 12,
     depth_of_field: float = 0.0,
 ) -> NDArray[np.uint8]:
     """Blur what is out of focus.
@@ -37,7 +39,6 @@ def defocus(
         depth: ``(H, W)`` in [0, 1], 0 nearest.
         focus_depth: The depth of the focused plane.
         max_radius: Radius in pixels of the disc that a point one whole unit of depth out of focus becomes.
-        num_layers: Layers per unit of depth.
         depth_of_field: Width of the range of depths around the focused plane that counts as sharp.
 
     Returns:
@@ -45,9 +46,9 @@ def defocus(
     """
     offset = np.asarray(depth, np.float32) - np.float32(focus_depth)
     out_of_focus = np.sign(offset) * np.maximum(np.abs(offset) - depth_of_field / 2, 0)
-    layer_of_pixel = np.rint(out_of_focus * num_layers).astype(np.int32)
+    layer_of_pixel = np.rint(out_of_focus * _LAYERS).astype(np.int32)
     # Each layer reaches under the next nearer ones, or the cuts would show as seams on sloping surfaces.
-    overlap = int(_SLOPE * num_layers)
+    overlap = int(_SLOPE * _LAYERS)
 
     # Light and coverage as premultiplied RGBA, for which "over" is linear (Porter & Duff, SIGGRAPH 1984).
     opaque = np.dstack([decode(image), np.ones(depth.shape, np.float32)])
@@ -55,7 +56,7 @@ def defocus(
     for layer in np.unique(layer_of_pixel)[::-1]:
         belongs = (layer_of_pixel <= layer) & (layer_of_pixel >= layer - overlap)
         sharp = opaque * belongs[..., None]
-        disc = disc_kernel(max_radius * abs(int(layer)) / num_layers)
+        disc = disc_kernel(max_radius * abs(int(layer)) / _LAYERS)
         blurred = cv2.filter2D(sharp, -1, disc, borderType=cv2.BORDER_REPLICATE)
         scene = blurred + _fill_behind(scene, max_radius) * (1 - blurred[..., 3:])
     return encode(scene[..., :3] / np.maximum(scene[..., 3:], _LEAST_COVERAGE))
@@ -66,7 +67,6 @@ def focus_pair(
     depth: NDArray[np.floating],
     max_radius: float = 10.0,
     split: float = 0.5,
-    num_layers: int = 12,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """Return one image focused on what is nearer than ``split`` and one focused on what is farther.
 
@@ -78,13 +78,12 @@ def focus_pair(
         depth: ``(H, W)`` in [0, 1], 0 nearest.
         max_radius: As for `defocus`.
         split: The depth that divides near from far, in (0, 1).
-        num_layers: As for `defocus`.
 
     Returns:
         The image with the near and the one with the far range in focus, each 8-bit sRGB, ``(H, W, 3)``.
     """
-    near = defocus(image, depth, split / 2, max_radius, num_layers, depth_of_field=split)
-    far = defocus(image, depth, (1 + split) / 2, max_radius, num_layers, depth_of_field=1 - split)
+    near = defocus(image, depth, split / 2, max_radius, depth_of_field=split)
+    far = defocus(image, depth, (1 + split) / 2, max_radius, depth_of_field=1 - split)
     return near, far
 
 

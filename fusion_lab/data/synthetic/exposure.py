@@ -36,23 +36,6 @@ def encode(linear: NDArray[np.floating]) -> NDArray[np.uint8]:
     return np.rint(linear_to_srgb(linear) * 255).astype(np.uint8)
 
 
-def expose(
-    image: NDArray[np.uint8], stops: float, noise: float = 0.004, *, generator: np.random.Generator
-) -> NDArray[np.uint8]:
-    """Expose an image anew, as if the shutter had stayed open ``2 ** stops`` times as long.
-
-    Args:
-        image: 8-bit sRGB, ``(H, W, 3)``.
-        stops: Powers of two of light; negative darkens.
-        noise: Standard deviation of the noise at full scale, in units of the full scale; 0 for none.
-        generator: Source of the noise.
-
-    Returns:
-        8-bit sRGB, ``(H, W, 3)``.
-    """
-    return encode(_capture(decode(image), stops, noise, generator))
-
-
 def exposure_pair(
     image: NDArray[np.uint8],
     under_stops: float = -2.0,
@@ -73,7 +56,7 @@ def exposure_pair(
         under_stops: Exposure of the first result; 0 keeps the whitest white of the photograph white.
         over_stops: Exposure of the second result.
         contrast: How many stops of the scene one stop of the photograph stands for; 1 leaves it as it is.
-        noise: As for `expose`.
+        noise: Standard deviation of the noise at full scale, in units of the full scale; 0 for none.
         generator: Source of the noise.
 
     Returns:

@@ -2,14 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from fractions import Fraction
 from heapq import merge
 from pathlib import Path
 from typing import Any
 
 from fusion_lab.data.picture import Picture
 from fusion_lab.data.video.reading import EXACT, UPRIGHT, Video, pyav
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.files import atomic_path
 
 _WRITABLE_VIDEOS = {".mp4": "libx264", ".m4v": "libx264", ".mov": "libx264", ".mkv": "ffv1"}
@@ -70,7 +69,7 @@ def join(segments: list[Path], target: Path, like: Video) -> str | None:
         _join(segments, target, like, with_sound=True)
     except (av.FFmpegError, ValueError, NotImplementedError) as error:
         _join(segments, target, like, with_sound=False)
-        return f"the sound of {like.path} cannot be copied into {target.suffix} ({str(error).splitlines()[0][:100]})"
+        return f"the sound of {like.path} cannot be copied into {target.suffix} ({one_line(error, 100)})"
     return None
 
 
@@ -102,15 +101,11 @@ def _pictures(segments: list[Path], stream: Any, like: Video) -> Iterator[Any]:
             for packet in container.demux(video=0):
                 # The last one only tells the end.
                 if packet.dts is not None:
-                    packet.pts = packet.dts = _ticks(packet.pts * packet.time_base, like.time_base)
+                    packet.pts = packet.dts = round(packet.pts * packet.time_base / like.time_base)
                     packet.time_base = like.time_base
                     packet.duration = durations[packet.pts]
                     packet.stream = stream
                     yield packet
-
-
-def _ticks(seconds: Fraction, time_base: Fraction) -> int:
-    return round(seconds / time_base)
 
 
 def _sound(source: Any, stream: Any, from_zero: bool) -> Iterator[Any]:

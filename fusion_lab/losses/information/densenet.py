@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import FusionLabError, one_line
 from fusion_lab.losses.information.base import MeasuredInformation, squared_response
 from fusion_lab.losses.information.densenet121 import DenseNet121, rename_official
 
@@ -17,8 +17,6 @@ URL = "https://download.pytorch.org/models/densenet121-a639ec97.pth"
 
 SHORTEST_SIDE = 32
 """Below, nothing is left of an image on the last level."""
-
-_LONGEST_REASON = 200
 
 
 class DenseNetInformation(MeasuredInformation):
@@ -86,7 +84,7 @@ def _load(weights: str | None, device: str) -> DenseNet121:
         network = DenseNet121()
         network.load_state_dict(rename_official(state))
     except Exception as error:  # Whatever a network, a disk or a file of another program may raise.
-        reason = " ".join(str(error).split())[:_LONGEST_REASON]
+        reason = one_line(error)
         source = "downloaded" if weights is None else f"read from {weights}"
         raise FusionLabError(
             f"The ImageNet weights of DenseNet121 cannot be {source} ({reason}): download {URL} by hand and name the "

@@ -1,17 +1,9 @@
-"""What the metrics of Chen & Blum and of Chen & Varshney share: stretched levels and filters of the eye."""
+"""What the metrics of Chen & Blum and of Chen & Varshney share: filters of the eye."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from fusion_lab.metrics.base import ratio
-
-
-def stretch(level: Tensor) -> Tensor:
-    """Stretch each image of ``(B, H, W)`` to 0..255, rounded half up; a constant image becomes 0."""
-    low, high = level.amin((1, 2), keepdim=True), level.amax((1, 2), keepdim=True)
-    return torch.floor(ratio(level - low, (high - low).expand_as(level)) * 255 + 0.5)
 
 
 def filter_frequencies(planes: Tensor, sensitivity: Callable[[Tensor], Tensor], unit: float) -> Tensor:

@@ -75,10 +75,10 @@ class SharedMeans:
     so, `next` makes it known.
 
     Args:
-        kept: Where to keep what `before_mean` computes; it is computed again for each mean unless given.
+        kept: Where to keep what `before_mean` computes.
     """
 
-    def __init__(self, kept: KeptMaps | None = None) -> None:
+    def __init__(self, kept: KeptMaps) -> None:
         self._kept = kept
         self._pending: tuple[Tensor, ...] | None = None
         self._known: list[Tensor] = []
@@ -98,8 +98,6 @@ class SharedMeans:
 
     def before_mean(self, compute: Callable[[], tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
         """Compute maps as the function of that name, or take what is kept."""
-        if self._kept is None:
-            return compute()
         if (kept := self._kept.get((self._number, self._asked))) is not None:
             return kept
         self._pending = compute()
@@ -117,7 +115,7 @@ class SharedMeans:
         total = torch.cat([torch.einsum("bchw,hw->bc", x, weights) for x in maps], dim=1).double()
         self._sum = total if self._sum is None else self._sum + total
         self._weight += weights.double().sum().item()
-        if pending is not None and self._kept is not None:
+        if pending is not None:
             self._kept.put((self._number, self._asked - 1), pending)
         raise UnknownMeanError
 

@@ -26,22 +26,12 @@ class RescaleNorm(nn.Module):
             nn.init.trunc_normal_(layer.weight, std=0.02)
             nn.init.constant_(layer.bias, start)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Normalise ``(B, C, H, W)``; returns it with its rescale and rebias, ``(B, C, 1, 1)`` each."""
-        mean, deviation = self.statistics(x)
-        return self.normalise(x, mean, deviation), self.rescale(deviation), self.rebias(mean)
-
     def statistics(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Compute the mean and the deviation of ``(B, C, H, W)``, ``(B, 1, 1, 1)`` each."""
         mean, variance = image_moments(x)
         return mean, (variance + 1e-5).sqrt()
 
     def as_factors(self, mean: Tensor, deviation: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what `normalise` multiplies a map by and then adds, ``(B, C, 1, 1)`` each."""
+        """Return what normalising multiplies a map by and then adds, ``(B, C, 1, 1)`` each."""
         scale = self.gain / deviation
         return scale, self.offset - mean * scale
-
-    def normalise(self, x: Tensor, mean: Tensor, deviation: Tensor) -> Tensor:
-        """Normalise ``(B, C, H, W)`` by such statistics."""
-        scale, offset = self.as_factors(mean, deviation)
-        return torch.addcmul(offset, x, scale)

@@ -2,10 +2,10 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from contextvars import copy_context
 from threading import Barrier
-from types import TracebackType
-from typing import Self, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -13,20 +13,10 @@ from torch import Tensor
 T = TypeVar("T")
 
 
-class Threads:
+class Threads(ExitStack):
     """As many threads as PyTorch may use, each of which computes alone; they start with the first work for them."""
 
-    def __init__(self) -> None:
-        self._pool: ThreadPoolExecutor | None = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
+    _pool: ThreadPoolExecutor | None = None
 
     def each(self, work: Callable[[T], None], items: Iterable[T], like: Tensor) -> None:
         """Do some work for each item, in any order, without gradient.
@@ -43,6 +33,7 @@ class Threads:
             return
         if self._pool is None:
             self._pool = _start(torch.get_num_threads())
+            self.callback(self._pool.shutdown, cancel_futures=True)
         inference = torch.is_inference_mode_enabled()
 
         def alone(item: T) -> None:

@@ -4,7 +4,6 @@ import pytest
 from fusion_lab.data.synthetic.exposure import (
     decode,
     encode,
-    expose,
     exposure_pair,
     linear_to_srgb,
     srgb_to_linear,
@@ -14,6 +13,10 @@ from fusion_lab.data.synthetic.exposure import (
 @pytest.fixture
 def image():
     return np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)
+
+
+def exposed(image, stops, noise=0.0):
+    return exposure_pair(image, stops, contrast=1, noise=noise, generator=np.random.default_rng(0))[0]
 
 
 def test_transfer_function_and_its_inverse_cancel():
@@ -31,23 +34,23 @@ def test_transfer_function_meets_known_values():
 
 def test_one_stop_more_doubles_the_light_where_nothing_clips():
     image = np.full((8, 8, 3), 120, np.uint8)
-    brighter = expose(image, 1, noise=0, generator=np.random.default_rng(0))
+    brighter = exposed(image, 1)
     # Half a grey level is the rounding of the 8-bit result.
     np.testing.assert_allclose(decode(brighter), 2 * decode(image), rtol=0.01)
 
 
 def test_highlights_clip():
     image = np.full((8, 8, 3), 240, np.uint8)
-    assert np.all(expose(image, 2, noise=0, generator=np.random.default_rng(0)) == 255)
+    assert np.all(exposed(image, 2) == 255)
 
 
 def test_no_stop_and_no_noise_change_nothing(image):
-    np.testing.assert_array_equal(expose(image, 0, noise=0, generator=np.random.default_rng(0)), image)
+    np.testing.assert_array_equal(exposed(image, 0), image)
 
 
 def test_noise_has_the_deviation_of_the_model():
     image = np.full((200, 200, 3), 188, np.uint8)
-    light = decode(expose(image, 0, noise=0.03, generator=np.random.default_rng(0)))
+    light = decode(exposed(image, 0, noise=0.03))
     expected = 0.03 * np.sqrt(decode(image)[0, 0, 0] + 0.01)
     assert light.std() == pytest.approx(expected, rel=0.1)
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from fusion_lab.metrics import chen_blum, chen_varshney
-from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies, stretch
+from fusion_lab.metrics.filters.contrast_sensitivity import filter_frequencies
+from fusion_lab.metrics.histogram import stretch
 from tests.metrics.images import random_triple, scene
 
 

@@ -1,0 +1,9 @@
+from .base import FusionNetwork as FusionNetwork
+from .classical.average import Average as Average
+from .classical.guided_filter import GuidedFilter as GuidedFilter
+from .classical.laplacian_pyramid import LaplacianPyramid as LaplacianPyramid
+from .classical.maximum import Maximum as Maximum
+from .classical.wavelet import Wavelet as Wavelet
+from .gifnet import GIFNet as GIFNet
+from .ifcnn import IFCNN as IFCNN
+from .tita import TITA as TITA
