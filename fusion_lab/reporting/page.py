@@ -10,26 +10,19 @@ import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
-from string import Template
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from jinja2 import Environment, Template
 from PIL import Image
 
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import write_text
-from fusion_lab.reporting.page_scores import (
-    MetricColumn,
-    ScoredPair,
-    count,
-    legend,
-    pair_table,
-    score_data,
-    summary_table,
-)
+from fusion_lab.reporting.page_scores import MetricColumn, ScoredPair, marked_rows, mean_scores
 
 ImageArray = npt.NDArray[np.uint8]
 """An image to show: ``(H, W)`` grey or ``(H, W, 3)`` RGB, uint8."""
@@ -71,6 +64,11 @@ class ReportPair:
     reference: ImageArray | None = None
     """The ideal fused image, where it is known."""
 
+    @property
+    def scored(self) -> ScoredPair:
+        """The scores of what the methods made of it."""
+        return ScoredPair(self.name, self.task, {result.method: result.scores for result in self.fused})
+
 
 def write_page(
     target: Path,
@@ -98,36 +96,37 @@ def write_page(
         raise FusionLabError("The report has no image pairs to show: give at least one.")
     for pair in pairs:
         _check(pair)
-    shown = [(pair, _scored(pair)) for pair in pairs]
-    everything = [scored for _, scored in shown] + list(others)
-    headings = dict.fromkeys(_heading(scored) for scored in everything)
-    tasks = {heading: [scored for scored in everything if _heading(scored) == heading] for heading in headings}
-    links = {id(scored): f"#pair-{n}" for n, (_, scored) in enumerate(shown)}
+    # Where those are that are shown.
+    linked = [(pair.scored, f"#pair-{number}") for number, pair in enumerate(pairs)] + [(pair, None) for pair in others]
+    tasks: dict[str, list[tuple[ScoredPair, str | None]]] = {}
+    for scored, link in linked:
+        tasks.setdefault(_heading(scored.task), []).append((scored, link))
     images = _Images()
-    sections, task_links = [], []
-    for number, heading in enumerate(dict.fromkeys(_heading(scored) for _, scored in shown)):
-        own = [(n, pair, scored) for n, (pair, scored) in enumerate(shown) if _heading(scored) == heading]
-        some = f"{len(own)} of " if len(own) < len(tasks[heading]) else ""
-        articles = "".join(_article(n, pair, scored, metrics, images) for n, pair, scored in own)
-        task_links.append(f'<a href="#task-{number}">{escape(heading)}</a>')
-        sections.append(
-            f'<section id="task-{number}"><h2>{escape(heading)} <small>{some}{count(len(tasks[heading]))}</small></h2>'
-            f"{articles}</section>"
-        )
-    style, script = _part("page.css"), _part("page.js")
-    page = Template(_part("page.html")).substitute(
-        title=escape(title),
-        intro="".join(f"<p>{escape(paragraph)}</p>" for paragraph in intro.split("\n\n") if paragraph.strip()),
-        style=style,
-        style_hash=_hash(style),
-        script=script,
-        script_hash=_hash(script),
-        summary=summary_table(tasks, metrics),
-        legend=legend(metrics),
-        links="".join(task_links),
-        sections="".join(sections),
-        data=score_data(tasks, metrics, links),
-        footer=f"{images.number} images are inside this file, {images.size / 1e6:.1f} MB, without loss.",
+    sections = [
+        {
+            "heading": heading,
+            "number": len(tasks[heading]),
+            "articles": [_article(n, pair, images) for n, pair in enumerate(pairs) if _heading(pair.task) == heading],
+        }
+        for heading in dict.fromkeys(_heading(pair.task) for pair in pairs)
+    ]
+    page = _template().render(
+        title=title,
+        intro=[paragraph for paragraph in intro.split("\n\n") if paragraph.strip()],
+        style=_part("page.css"),
+        script=_part("page.js"),
+        hash=_hash,
+        metrics=metrics,
+        told=[metric for metric in metrics if metric.description],
+        marked=partial(marked_rows, metrics=metrics),
+        tasks=[
+            {"name": heading, "pairs": own, "means": mean_scores(scored for scored, _ in own)}
+            for heading, own in tasks.items()
+        ],
+        sections=sections,
+        data=_data(tasks, metrics),
+        images=images.number,
+        megabytes=images.size / 1e6,
     )
     write_text(target, page)
 
@@ -146,6 +145,10 @@ class _Images:
         return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode('ascii')}"
 
 
+def _template() -> Template:
+    return Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(_part("page.html"))
+
+
 def _part(name: str) -> str:
     return (files("fusion_lab.reporting") / name).read_text(encoding="utf-8")
 
@@ -155,12 +158,8 @@ def _hash(text: str) -> str:
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode('ascii')}"
 
 
-def _heading(pair: ScoredPair) -> str:
-    return TASK_NAMES.get(pair.task, pair.task)
-
-
-def _scored(pair: ReportPair) -> ScoredPair:
-    return ScoredPair(pair.name, pair.task, {result.method: result.scores for result in pair.fused})
+def _heading(task: str) -> str:
+    return TASK_NAMES.get(task, task)
 
 
 def _check(pair: ReportPair) -> None:
@@ -192,25 +191,40 @@ def _roles(pair: ReportPair) -> list[tuple[str, ImageArray, str]]:
     return sources + fused + reference
 
 
-def _article(
-    number: int, pair: ReportPair, scored: ScoredPair, metrics: Sequence[MetricColumn], images: _Images
-) -> str:
-    figures = [_figure(pair, *role, images) for role in _roles(pair)]
+def _article(number: int, pair: ReportPair, images: _Images) -> dict[str, Any]:
+    """Return what the page tells of a pair."""
+    figures = [{"name": name, "role": role, "address": images.data_uri(image)} for name, image, role in _roles(pair)]
     rows = math.ceil(len(figures) / _MOST_COLUMNS)
     height, width = pair.source_a.shape[:2]
-    return (
-        f'<article class="pair" id="pair-{number}"><h3>{escape(pair.name)} <small>{width} × {height}</small></h3>'
-        f'<div class="images columns-{math.ceil(len(figures) / rows)}">{"".join(figures)}</div>'
-        f"{pair_table(scored, metrics)}</article>"
-    )
+    return {
+        "number": number,
+        "name": pair.name,
+        "width": width,
+        "height": height,
+        "columns": math.ceil(len(figures) / rows),
+        "figures": figures,
+        "means": pair.scored.means,
+    }
 
 
-def _figure(pair: ReportPair, name: str, image: ImageArray, role: str, images: _Images) -> str:
-    height, width = image.shape[:2]
-    description = escape(f"{name}{', fused image' if role == 'fused' else ''} of {pair.name}")
-    return (
-        f'<figure class="{role}"><div class="view" tabindex="0" role="group" aria-describedby="keys" '
-        f'aria-label="{description}, can be zoomed">'
-        f'<img src="{images.data_uri(image)}" width="{width}" height="{height}" alt="{description}" '
-        f'decoding="async" draggable="false"></div><figcaption>{escape(name)}</figcaption></figure>'
-    )
+def _data(
+    tasks: Mapping[str, Sequence[tuple[ScoredPair, str | None]]], metrics: Sequence[MetricColumn]
+) -> dict[str, Any]:
+    """Return what the bars are drawn from, as `page.js` reads it."""
+
+    def scores(pair: ScoredPair) -> list[list[Any]]:
+        return [[method, [row.get(metric.label) for metric in metrics]] for method, row in pair.means.items()]
+
+    return {
+        "metrics": [
+            {"label": m.label, "higher": m.higher_is_better, "decimals": m.decimals, "about": m.description}
+            for m in metrics
+        ],
+        "tasks": [
+            {
+                "name": task,
+                "pairs": [{"name": pair.name, "link": link, "scores": scores(pair)} for pair, link in pairs],
+            }
+            for task, pairs in tasks.items()
+        ],
+    }
