@@ -56,7 +56,9 @@ class TaskSamples(Dataset[Any]):
             index -= len(dataset)
         raise IndexError(f"Task '{draw.task}' has no pair {draw.index}.")
 
-    def __getitem__(self, draw: Draw) -> Any:
+    def __getitem__(self, draw: Draw | None) -> Any:
+        if draw is None:
+            return None
         return self.bad.read(draw, self.read) if self.bad else self.read(draw)
 
     def read(self, draw: Draw) -> Any:
@@ -65,13 +67,6 @@ class TaskSamples(Dataset[Any]):
         sample = self.tasks[draw.task][number].sample(index, self.augmentation, draw.seed)
         sample["name"] = f"{prefix}{sample['name']}"  # type: ignore[typeddict-item]
         return draw.task, sample
-
-
-class _WholePairs(TaskSamples):
-    """`TaskSamples` that have nothing to give where nothing is asked for."""
-
-    def __getitem__(self, draw: Draw | None) -> Any:
-        return None if draw is None else super().__getitem__(draw)
 
 
 def collate(samples: list[tuple[str, Sample] | None]) -> Batch:
@@ -263,7 +258,7 @@ class MultiTaskDataModule(LightningDataModule):
         )
 
     def _whole(self, split: str, crop: CentreCrop | None = None) -> DataLoader[Any]:
-        samples = _WholePairs(self.splits[split], crop)
+        samples = TaskSamples(self.splits[split], crop)
         draws: list[Draw | None] = [
             Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)
         ]

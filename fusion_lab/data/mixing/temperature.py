@@ -8,7 +8,7 @@ class Temperature(Mixing):
     """Shares flatter than the sizes: ``share_i = n_i^(1/T) / sum_k n_k^(1/T)`` for ``n_i`` pairs of task i.
 
     Args:
-        temperature: T, greater than 0. 1 is `Proportional`, infinity (``.inf`` in YAML) is `Equal`.
+        temperature: T, greater than 0. 1 is `Proportional`, infinity (``.inf`` in YAML) is `EqualShares`.
     """
 
     def __init__(self, temperature: float) -> None:
