@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.strategies import DDPStrategy
 
 READ_AT = "2.6.6"
@@ -59,3 +60,9 @@ def row_due(trainer: Trainer) -> dict[str, Any] | None:
 def finds_unused_parameters(strategy: DDPStrategy) -> bool:
     """Tell whether DDP looks for parameters without gradient at every step."""
     return bool(cast(Any, strategy)._ddp_kwargs.get("find_unused_parameters"))
+
+
+def name_wandb_run(logger: WandbLogger, name: str) -> None:
+    """Let a logger go on with the run of an id, unless it has one; W&B looks at the environment once a process."""
+    if logger._id is None:
+        logger._wandb_init["id"] = logger._id = name

@@ -3,8 +3,7 @@
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, SupportsFloat
 
@@ -13,6 +12,7 @@ from lightning import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from fusion_lab.callbacks import KeepHistory
+from fusion_lab.callbacks.lightning_internals import name_wandb_run
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder, remove_leftovers, write_text
 from fusion_lab.runs.build import FusionCLI, parse
@@ -205,23 +205,11 @@ class Run:
             trainer.callbacks.append(record)  # type: ignore[attr-defined]
         else:
             record.write(trainer)
-        with _same_wandb_run(self.folder, trainer):
-            for logger in trainer.loggers:
-                logger.log_hyperparams(yaml.safe_load(dumped))
-
-
-@contextmanager
-def _same_wandb_run(folder: Path, trainer: Trainer) -> Iterator[None]:
-    """Let what begins at W&B go on with the run of a folder, unless the environment names one, as agents do."""
-    wanted = trainer.is_global_zero and any(isinstance(logger, WandbLogger) for logger in trainer.loggers)
-    if not wanted or "WANDB_RUN_ID" in os.environ:
-        yield
-        return
-    os.environ["WANDB_RUN_ID"] = run_id(folder)
-    try:
-        yield
-    finally:
-        del os.environ["WANDB_RUN_ID"]
+        for logger in trainer.loggers:
+            # An agent of W&B names the run itself.
+            if isinstance(logger, WandbLogger) and trainer.is_global_zero and "WANDB_RUN_ID" not in os.environ:
+                name_wandb_run(logger, run_id(self.folder))
+            logger.log_hyperparams(yaml.safe_load(dumped))
 
 
 def _listed(report: StartReport) -> str:

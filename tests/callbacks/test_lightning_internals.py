@@ -6,6 +6,7 @@ import re
 import lightning
 import pytest
 from lightning.pytorch.callbacks import ModelCheckpoint, WeightAveraging
+from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.loops.evaluation_loop import _EvaluationLoop
 from lightning.pytorch.loops.fit_loop import _FitLoop
 from lightning.pytorch.loops.training_epoch_loop import _TrainingEpochLoop
@@ -42,6 +43,8 @@ def test_attributes_are_there(tmp_path):
     assert made.fit_loop.epoch_loop._batches_that_stepped == 0
     assert isinstance(made._logger_connector, _LoggerConnector)
     assert hasattr(type(made), "_results")
+    logger = WandbLogger(save_dir=tmp_path, offline=True)
+    assert logger._wandb_init["id"] is logger._id is None
     assert DDPStrategy(find_unused_parameters=True)._ddp_kwargs == {"find_unused_parameters": True}
 
 
