@@ -1,6 +1,8 @@
 """A page for the browser: drop two images, choose network and colours, see and download the result."""
 
+import shutil
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -11,7 +13,7 @@ from fusion_lab.data.images import to_pillow, write_picture
 from fusion_lab.data.pairs import read_source
 from fusion_lab.errors import FusionLabError
 from fusion_lab.inference.fuser import COLOURS, Colours, Fuser
-from fusion_lab.inference.weights import load_network
+from fusion_lab.inference.weights import find_device, load_network
 from fusion_lab.networks import Average, GuidedFilter, LaplacianPyramid, Maximum, Wavelet
 from fusion_lab.networks.base import FusionNetwork
 
@@ -62,6 +64,9 @@ class App:
             raise FusionLabError("Two images are needed: drop one on A and one on B.")
         first, second = _read(a, "A"), _read(b, "B")
         fused = Fuser(self._network(network), self.memory_limit, colours=colours)(first, second)
+        for earlier in Path(self._folder.name).iterdir():
+            if time.time() - earlier.stat().st_mtime > _FILES_LAST:
+                shutil.rmtree(earlier, ignore_errors=True)
         path = Path(tempfile.mkdtemp(dir=self._folder.name)) / "fused.png"
         write_picture(fused, path)
         return path, [to_pillow(picture.flatten()) for picture in (first, second, fused)]
@@ -86,9 +91,10 @@ def app(weights: Sequence[Path | str] = (), device: str = "cpu", memory_limit: f
         FusionLabError: Gradio is not installed, or a network cannot be loaded.
     """
     gradio = _gradio()
+    find_device(device)
     offered: dict[str, Callable[[], FusionNetwork]] = {}
     for given in weights:
-        name = Path(given).stem if Path(given).exists() else str(given)
+        name = Path(given).stem if Path(given).is_file() else str(given)
         taken = name in offered or name in _NETWORKS
         offered[str(given) if taken else name] = partial(_same, load_network(given, device))
     page = App({**_NETWORKS, **offered}, device, memory_limit)

@@ -18,6 +18,13 @@ REQUEUE = 75
 """The exit code of a run that was asked to make room, EX_TEMPFAIL of sysexits.h: begin it again, and it goes on."""
 
 
+UNGUARDED = (
+    "The processes that should work ended at once: in a script, put the call below `if __name__ == '__main__':`, as "
+    "they run the script too."
+)
+"""What is told where processes that Python spawns come to nothing."""
+
+
 def one_line(error: BaseException, longest: int = 300) -> str:
     """Return what an error of another program says in one line, cut to so many letters; its kind if it says nothing."""
     return " ".join(str(error).split())[:longest] or type(error).__name__

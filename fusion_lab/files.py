@@ -27,6 +27,8 @@ def expand_home(text: str) -> str:
 
 def expand_homes(word: str) -> str:
     """Put the home folder in the place of each ``~/`` of an argument: a shell does so at its start alone."""
+    if _HOME.match(word):
+        return expand_home(word)
     name, sign, value = word.partition("=")
     if (value or word).startswith(("{", "[")):
         return _HOME_INSIDE.sub(lambda match: expand_home(match[0]), word)

@@ -65,16 +65,16 @@ class ComparedSums:
 
     Attributes:
         file: The manifest.
-        number: How many checksums it has; 0 where it was not there and is written now.
+        number: How many checksums it has; None where it was not there and is written now.
         differences: What differs, a line each.
     """
 
     file: Path
-    number: int = 0
+    number: int | None = None
     differences: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        if not self.number:
+        if self.number is None:
             return f"Wrote the checksums to {self.file}."
         how = f"{len(self.differences)} differ" if self.differences else "all are the same"
         return f"Compared {self.number} checksums with {self.file}: {how}."
@@ -161,7 +161,7 @@ def compare_sums(file: Path, sums: Sums, base: Path, only: Sequence[FoundSet] = 
         return ComparedSums(file)
     before = read_manifest(file)
     if only:
-        folders = tuple(f"{found.folder}/" for found in only)
+        folders = tuple("" if found.folder == "." else f"{found.folder}/" for found in only)
         before = {path: value for path, value in before.items() if path.startswith(folders)}
     others = sums_of(before.keys() - sums.keys(), base)
     return ComparedSums(file, len(before), differences(before, sums | others))

@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from functools import cached_property
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Literal
 
@@ -167,9 +168,11 @@ class MultiTaskDataModule(LightningDataModule):
     @property
     def files(self) -> set[Path]:
         """Every file that is trained and validated on; known after `setup`."""
-        sets = [one for split in ("train", "val") for several in self.splits[split].values() for one in several]
-        pairs = [pair for one in sets for pair in one.pairs]
-        return {file for pair in pairs for file in (pair.a, pair.b, pair.target) if file is not None}
+        return self._files("train", "val")
+
+    def _files(self, *splits: str) -> set[Path]:
+        sets = [one for split in splits for several in self.splits[split].values() for one in several]
+        return set().union(*(one.files for one in sets))
 
     def prepare_data(self) -> None:
         """Make the data that is made rather than read, once on each node."""
@@ -181,8 +184,7 @@ class MultiTaskDataModule(LightningDataModule):
         splits = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, (stage,))
         if not self.splits[splits[0]]:
             raise FusionLabError(f"The configuration names no data to {stage}: set `data.init_args.{splits[0]}`.")
-        for split in splits:
-            TaskSamples(self.splits[split]).sizes()
+        self._files(*splits)
         if stage == "fit":
             self._mixed_batches()
 
@@ -288,7 +290,9 @@ def _obey_the_main_process_alone(worker: int) -> None:
     for number in (signal.SIGINT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+    # With a server that forks, the parent of this process is another one.
+    parent = parent_process()
+    threading.Thread(target=_end_with, args=(parent.pid if parent else os.getppid(),), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -1,5 +1,7 @@
 """Images of more than 8 bits a sample that Pillow knows, but would cut to 8."""
 
+import math
+import re
 import struct
 from collections.abc import Sequence
 from typing import Any, cast
@@ -41,12 +43,16 @@ def deep_samples(data: bytes, image: Image.Image, name: str) -> tuple[NDArray[An
 
 
 def _netpbm(data: bytes, image: Image.Image) -> tuple[NDArray[Any], int] | None:
-    """Read binary grey or RGB with a white of its own, which Pillow brings to 8 bits pixel by pixel."""
+    """Read grey or RGB with a white of its own, which Pillow brings to 8 bits pixel by pixel; not plain grey."""
     decoder, _, offset, arguments = cast(Any, image).tile[0]
-    if decoder != "ppm" or data[:2] not in (b"P5", b"P6"):
+    if data[:2] not in (b"P5", b"P6", b"P3") or not decoder.startswith("ppm"):
         return None
     white = int(arguments[-1]) if isinstance(arguments, Sequence) else 0xFF
-    shape = (image.height, image.width, *([3] if data[:2] == b"P6" else []))
+    shape = (image.height, image.width, *([] if data[:2] == b"P5" else [3]))
+    if data[:2] == b"P3":
+        numbers = re.sub(rb"#[^\r\n]*", b"", data[offset:]).split()[: math.prod(shape)]
+        levels = np.minimum(np.array(numbers, np.int64).reshape(shape), white)
+        return levels.astype(np.uint16 if white > 0xFF else np.uint8), white
     values = np.frombuffer(data, ">u2" if white > 0xFF else "u1", int(np.prod(shape)), offset).reshape(shape)
     return np.minimum(values, white).astype(values.dtype.newbyteorder("=")), white
 

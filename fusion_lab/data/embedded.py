@@ -7,9 +7,9 @@ motorcycle have a measured depth. No photograph serves both training and validat
 
 import io
 import json
-import shutil
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -123,11 +123,15 @@ def write_embedded_pairs(root: Path) -> Path:
         # It is private; a folder made inside it gets the rights of an ordinary one.
         finished = make_folder(temporary / root.name)
         _write(finished)
-        # Another process may have been faster.
         if not _is_complete(root):
-            if root.exists():
-                shutil.rmtree(root)
-            finished.rename(root)
+            with suppress(FileNotFoundError):
+                root.rename(temporary / "earlier")
+            try:
+                finished.rename(root)
+            except OSError:
+                # Another process may have been faster.
+                if not _is_complete(root):
+                    raise
     return root
 
 

@@ -1,5 +1,6 @@
 """Which values of a file are black and white: raw thermal counts fill a few percent of the range of their type."""
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -76,7 +77,7 @@ class InputRange:
         if self.kind == "minmax":
             ends = [np.array([values.min(), values.max()]) for values in images]
         else:
-            ends = [values.ravel()[:: max(1, -(-values.size // _SAMPLES))] for values in images]
+            ends = [values.ravel()[:: _step(values.size)] for values in images]
         return self.of_values(np.concatenate(ends))
 
     def scale(self, values: NDArray[Any]) -> NDArray[np.float64]:
@@ -84,6 +85,14 @@ class InputRange:
         with np.errstate(invalid="ignore"):
             scaled = (values.astype(np.float64) - self.low) / max(self.high - self.low, np.finfo(np.float64).tiny)
         return np.nan_to_num(scaled, nan=0.0, posinf=1.0, neginf=0.0).clip(0, 1)
+
+
+def _step(size: int) -> int:
+    """Return the distance of evenly spaced values, which are not all of one channel or of a few columns."""
+    step = -(-size // _SAMPLES)
+    while step > 1 and math.gcd(step, size) > 1:
+        step += 1
+    return max(step, 1)
 
 
 FULL = InputRange()

@@ -174,7 +174,8 @@ def _write(made: RenderedScene, folder: Path, split: str, root: Path) -> Manifes
 
 
 def _below(file: str, root: Path) -> str:
-    return Path(file).relative_to(root).as_posix()
+    path = Path(file)
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 def _quantise(image: Tensor, like: Picture) -> Picture:

@@ -171,6 +171,11 @@ class PairDataset(Dataset[Sample]):
         shape = _shape(self.root, self.a)
         return [Pair(_name(a[key], shape), a[key], b[key], targets.get(key), range_a, range_b) for key in keys]
 
+    @property
+    def files(self) -> set[Path]:
+        """Every file that a pair is made of."""
+        return {file for pair in self.pairs for file in (pair.a, pair.b, pair.target) if file is not None}
+
     def _tell_unpaired(self, files: list[str], some_pair: bool) -> None:
         told = f"{len(files)} images below {self.root} have no partner of the same name ({', '.join(first_few(files))})"
         if self.unpaired == "raise" or not some_pair:
@@ -280,7 +285,10 @@ def find_images(root: Path, pattern: str) -> dict[str, Path]:
 
 
 def _with_name(pattern: str) -> str:
-    return pattern if "{name}" in pattern else f"{pattern.rstrip('/')}/{{name}}"
+    if "{name}" not in pattern:
+        return f"{pattern.rstrip('/')}/{{name}}"
+    # An image may have any suffix, whatever the pattern says.
+    return pattern[: -len(Path(pattern).suffix)] if Path(pattern).suffix.lower() in IMAGE_SUFFIXES else pattern
 
 
 def _shape(root: Path, pattern: str) -> re.Pattern[str]:

@@ -32,6 +32,11 @@ class SynthesizedPairs(PairDataset):
         """The images beside each visible one that the synthesis needs, by role."""
         return find_companions(self, self.synthesis.companions)
 
+    @property
+    def files(self) -> set[Path]:
+        """Every file that a pair is made of, those beside the visible image included."""
+        return super().files.union(*(roles.values() for roles in self.companions))
+
     def sample(self, index: int, augmentation: Transform | None, seed: int) -> Sample:
         """Make one pair as luminance ``(1, H, W)`` in [0, 1], cut and rendered by what is drawn from ``seed``."""
         pair = self.pairs[index]

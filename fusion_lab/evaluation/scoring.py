@@ -4,6 +4,7 @@ import inspect
 import json
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,7 +19,7 @@ from fusion_lab.data.images import Pixels, read_picture
 from fusion_lab.data.input_range import FULL, InputRange
 from fusion_lab.data.pairs import PairDataset, find_images, read_source
 from fusion_lab.environment import environment
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import UNGUARDED, FusionLabError
 from fusion_lab.files import write_rows, write_text
 from fusion_lab.inference.weights import find_device
 from fusion_lab.metrics.base import FusionMetric, check_shapes
@@ -213,6 +214,8 @@ def _results(
         try:
             for future in as_completed(futures):
                 yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise FusionLabError(UNGUARDED) from None
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 

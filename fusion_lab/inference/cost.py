@@ -4,6 +4,7 @@ import resource
 import statistics
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import nullcontext
 from copy import deepcopy
 from multiprocessing import get_context
@@ -15,7 +16,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusion_lab.errors import FusionLabError
+from fusion_lab.errors import UNGUARDED, FusionLabError
+from fusion_lab.inference.onnx_export import OnnxNetwork
 from fusion_lab.inference.tiling import SMALLEST_SIDE
 from fusion_lab.inference.weights import find_network
 from fusion_lab.networks.base import FusionNetwork
@@ -35,12 +37,16 @@ def named_networks(given: Sequence[str], device: str | torch.device = "cpu") -> 
     networks: dict[str, FusionNetwork] = {}
     for one in given:
         # The names of checkpoints hold such a sign too.
-        name, sign, weights = ("", "", one) if Path(one).exists() else one.partition("=")
+        name, sign, weights = ("", "", one) if Path(one).is_file() else one.partition("=")
         if not sign:
-            name, weights = Path(one).stem if Path(one).exists() else one.rpartition(".")[2], one
+            name, weights = Path(one).stem if Path(one).is_file() else one.rpartition(".")[2], one
         if name in networks:
             raise FusionLabError(f"Two networks are called '{name}': give them names, such as {name}1={weights}.")
         networks[name] = find_network(weights, device)
+        if isinstance(networks[name], OnnxNetwork):
+            raise FusionLabError(
+                f"The operations of {weights}, an ONNX file, cannot be counted: name its .safetensors."
+            )
     return networks
 
 
@@ -115,8 +121,11 @@ def peak_memory(
     """
     place = torch.device(device)
     if place.type == "cpu":
-        with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-            return pool.submit(_growth, network, height, width, dtype, torch.get_num_threads()).result()
+        try:
+            with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+                return pool.submit(_growth, network, height, width, dtype, torch.get_num_threads()).result()
+        except BrokenProcessPool:
+            raise FusionLabError(UNGUARDED) from None
     sources = _sources(height, width, place)
     torch.cuda.reset_peak_memory_stats(place)
     before = torch.cuda.memory_allocated(place)

@@ -155,6 +155,7 @@ def _to_picture(source: Source, name: str, input_range: InputRange) -> Picture:
         raise FusionLabError(f"The source {name} is a {type(source).__name__}: give a path, image, array or tensor.")
     if source.ndim not in (2, 3) or (source.ndim == 3 and source.shape[2] not in (3, 4)) or not source.size:
         raise FusionLabError(f"The source {name} has the shape {source.shape}: give (H, W), (H, W, 3) or (H, W, 4).")
+    source = source.astype(source.dtype.newbyteorder("="), copy=False)
     whole = source.dtype in (np.uint8, np.uint16)
     levels = source if input_range.kind != "full" else _to_levels(source, name)
     colour, alpha = (

@@ -4,13 +4,14 @@ import hashlib
 import json
 import logging
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fusion_lab.errors import FusionLabError, one_line
+from fusion_lab.errors import FusionLabError, FusionLabWarning, one_line
 from fusion_lab.files import atomic_path
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.networks.layers.padding import pad_to_next_multiple
@@ -107,6 +108,17 @@ class OnnxNetwork(FusionNetwork):
     def description(self) -> dict[str, Any]:
         """How to build it: from its file, of which the checksum is told."""
         return {**super().description, "sha256": self._digest}
+
+    def ordered_by(self, source_a: Tensor, source_b: Tensor) -> AbstractContextManager[None]:
+        """Warn where the file sorts its sources: no pair but the one that it is given can tell it how."""
+        if self.made_from.get("init_args", {}).get("brighter_first"):
+            warnings.warn(
+                "The ONNX file sorts the sources of each frame or band by itself, so that frames may flicker and bands "
+                "may differ: take the .safetensors that it was made from.",
+                FusionLabWarning,
+                stacklevel=2,
+            )
+        return nullcontext()
 
     def forward(self, source_a: Tensor, source_b: Tensor) -> Tensor:
         """Fuse ``(1, 1, H, W)`` and ``(1, 1, H, W)`` to ``(1, 1, H, W)``."""

@@ -59,7 +59,8 @@ def find_stacks(sources: Sequence[Path]) -> list[Stack]:
     if len(sources) > 1:
         raise FusionLabError(f"{folders[0]} is a folder: give several files, or one folder of scenes.")
     folder = folders[0]
-    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in folder.iterdir() if path.is_file()):
+    shown = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]
+    if any(path.suffix.lower() in IMAGE_SUFFIXES for path in shown):
         return [Stack(folder.resolve().name, [path for _, path in sorted(find_images(Path(), str(folder)).items())])]
     scenes: dict[Path, list[Path]] = {}
     for _, path in sorted(find_images(folder, "{name}").items()):

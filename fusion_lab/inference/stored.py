@@ -58,7 +58,7 @@ def read_network(path: Path) -> StoredNetwork:
     Raises:
         FusionLabError: The file is missing, broken, needs code to be run, or holds something else.
     """
-    if not (exists(path) and path.is_file()):
+    if not is_file(path):
         raise FusionLabError(f"The weights {path} do not exist: check the path.")
     content, metadata = _read_file(path)
     if "network" in metadata:
@@ -172,10 +172,10 @@ def _prefixes(state: dict[str, Any]) -> list[str]:
     return ["", *dict.fromkeys(prefix for prefix in found if prefix)]
 
 
-def exists(path: Path) -> bool:
-    """Tell whether there is a file or folder; names that none can have are those of none."""
+def is_file(path: Path) -> bool:
+    """Tell whether there is a file; names that none can have are those of none."""
     try:
-        return path.exists()
+        return path.is_file()
     except OSError:
         return False
 

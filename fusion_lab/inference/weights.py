@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import atomic_path
 from fusion_lab.inference.official import OFFICIAL
-from fusion_lab.inference.stored import StoredNetwork, exists, read_network, some
+from fusion_lab.inference.stored import StoredNetwork, is_file, read_network, some
 from fusion_lab.networks.base import FusionNetwork
 from fusion_lab.public.weights import PUBLIC_WEIGHTS, cached_weights
 
@@ -109,7 +109,7 @@ def find_network(name: Path | str, device: str | torch.device = "cpu") -> Fusion
 def _of_class_path(name: str) -> FusionNetwork | None:
     """Build the network that a class path names; a file of the same name goes before it."""
     parts = name.split(".")
-    found = None if len(parts) == 1 or not all(map(str.isidentifier, parts)) or exists(Path(name)) else _find(name)
+    found = None if len(parts) == 1 or not all(map(str.isidentifier, parts)) or is_file(Path(name)) else _find(name)
     if not (isinstance(found, type) and issubclass(found, FusionNetwork)):
         return None
     return build_network({"class_path": name})
@@ -137,12 +137,12 @@ def find_weights(path: Path | str | None) -> Path:
         raise FusionLabError(
             f"The network that should come with the package is missing ({file}): name a file of weights."
         )
-    is_name = path is None or (Path(name).name == name and not exists(Path(name)))
+    is_name = path is None or (Path(name).name == name and not is_file(Path(name)))
     if is_name and name in PUBLIC_WEIGHTS:
         file = cached_weights(name)
-        if not exists(file):
+        if not is_file(file):
             raise FusionLabError(f"The weights {name} are not here yet: `fusion-lab weights get {name}` fetches them.")
-    return file if is_name and exists(file) else Path(name)
+    return file if is_name and is_file(file) else Path(name)
 
 
 def save_network(network: FusionNetwork, path: Path | str, half: bool = False) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fusion_lab.errors import FusionLabError
 from fusion_lab.losses.base import LossTerm
 from fusion_lab.losses.filters import gaussian_filter
 from fusion_lab.types import Sample
@@ -28,7 +29,13 @@ def exposure_similarity(fused: Tensor, source_a: Tensor, source_b: Tensor) -> Te
         fused: ``(B, 1, H, W)``, sides of 11 pixels or more.
         source_a: ``(B, 1, H, W)``.
         source_b: ``(B, 1, H, W)``.
+
+    Raises:
+        FusionLabError: A side is shorter than a window.
     """
+    if min(fused.shape[-2:]) < SIDE:
+        height, width = fused.shape[-2:]
+        raise FusionLabError(f"MEF-SSIM needs {SIDE} pixels or more a side, but was given {width}x{height}.")
     with torch.no_grad():
         share_a, share_b = _desired_weights(source_a, source_b)
     level = (source_a.mean((2, 3), keepdim=True) + source_b.mean((2, 3), keepdim=True)) / 2

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fusion_lab.errors import FusionLabError
 from fusion_lab.losses.base import LossTerm
 from fusion_lab.losses.filters import gaussian_blur, sobel_magnitude
 from fusion_lab.types import Sample
@@ -41,6 +42,8 @@ class Structure(LossTerm):
 
     def __init__(self, shares: Literal["gradient", "equal"], weight: float = 1.0) -> None:
         super().__init__(weight)
+        if shares not in ("gradient", "equal"):
+            raise FusionLabError(f"`shares` should be gradient or equal. Found `shares = {shares}`.")
         self.shares = shares
 
     def forward(self, fused: Tensor, sample: Sample) -> Tensor:

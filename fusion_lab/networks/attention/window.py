@@ -12,9 +12,6 @@ from fusion_lab.networks.layers.linear import joint_heads, linear, linear_of_tok
 from fusion_lab.networks.layers.strips import Part, in_strips_on_cpu
 from fusion_lab.networks.layers.windows import relative_position_index, shift_mask, window_partition, window_reverse
 
-# PyTorch 2.6 has nothing public that tells what `torch.func` wraps.
-_unwrapped = getattr(torch.func, "debug_unwrap", lambda x: x)
-
 MOST_LOGITS = {"cpu": 2**19}
 """The logits that are in memory at a time, by the kind of device."""
 _MOST_ELSEWHERE = 2**28
@@ -207,7 +204,7 @@ def _takes_powers(queries: Tensor) -> bool:
 
     Whether none overflows is looked up in the values, which compiled code, fake tensors and `torch.func.vmap` have not.
     """
-    if torch.compiler.is_compiling() or type(queries) is not Tensor or _unwrapped(queries) is not queries:
+    if torch.compiler.is_compiling() or type(queries) is not Tensor or torch.func.debug_unwrap(queries) is not queries:
         return False
     return queries.device.type == "cpu" and queries.dtype in (torch.float32, torch.bfloat16)
 
