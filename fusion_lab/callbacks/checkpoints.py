@@ -49,7 +49,9 @@ class Checkpoints(ModelCheckpoint):
             self._save(trainer, pl_module)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save nothing: the last batch of the epoch has been saved, if it was its turn."""
+        """Save where the end of the epoch stops the run, as `EarlyStopping` does; what was due has been saved."""
+        if trainer.should_stop:
+            self._save_last(trainer)
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save nothing: the weights may have been replaced by now."""
@@ -66,9 +68,8 @@ class Checkpoints(ModelCheckpoint):
     def _save(self, trainer: Trainer, pl_module: LightningModule) -> None:
         save_if_due(self, trainer, pl_module)
         is_last_epoch = trainer.current_epoch + 1 == trainer.max_epochs
-        ends = trainer.should_stop or trainer.global_step == trainer.max_steps
-        if self.save_last and self.dirpath and (ends or (trainer.is_last_batch and is_last_epoch)):
-            trainer.save_checkpoint(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
+        if trainer.should_stop or trainer.global_step == trainer.max_steps or (trainer.is_last_batch and is_last_epoch):
+            self._save_last(trainer)
         self._kept = self._with_newest()
         while self.keep and len(self._kept) > self.keep:
             oldest = self._kept.pop(0)
@@ -79,6 +80,10 @@ class Checkpoints(ModelCheckpoint):
         # Without a metric, what is called the best is the newest.
         newest = self.best_model_path
         return [*self._kept, newest] if newest and newest not in self._kept else list(self._kept)
+
+    def _save_last(self, trainer: Trainer) -> None:
+        if self.save_last and self.dirpath and not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            trainer.save_checkpoint(Path(self.dirpath) / f"{self.CHECKPOINT_NAME_LAST}{self.FILE_EXTENSION}")
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -1,6 +1,7 @@
 """Stopping a run by Ctrl-C, or by the signals of a cluster, without losing it."""
 
 import signal
+import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -50,6 +51,9 @@ class StopBetweenBatches(Checkpoint):
         if trainer.world_size > 1 and self._hosts is None:
             # Between the hosts: a collective on the devices would make each step wait for its end.
             self._hosts = distributed.new_group(backend="gloo")
+        if threading.current_thread() is not threading.main_thread():
+            # Python hears signals in no other.
+            return
         for number in (signal.SIGINT, *_PREEMPTION):
             if number != signal.SIGUSR2 or callable(self._listeners.get(number)):
                 signal.signal(number, self._ask)

@@ -50,7 +50,9 @@ def save_if_due(callback: ModelCheckpoint, trainer: Trainer, module: LightningMo
 def row_due(trainer: Trainer) -> dict[str, Any] | None:
     """Return the row of the step that has just been done, unless it is logged already or its turn has not come."""
     connector: Any = trainer._logger_connector
-    if not trainer.training or not connector.should_update_logs or trainer._results is None:
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress.current
+    is_logged = batches.completed == batches.processed
+    if not trainer.training or is_logged or not connector.should_update_logs or trainer._results is None:
         return None
     numbers = {name: float(value) for name, value in trainer._results.metrics(on_step=True)["log"].items()}
     step = trainer.fit_loop.epoch_loop._batches_that_stepped
@@ -66,3 +68,11 @@ def name_wandb_run(logger: WandbLogger, name: str) -> None:
     """Let a logger go on with the run of an id, unless it has one; W&B looks at the environment once a process."""
     if logger._id is None:
         logger._wandb_init["id"] = logger._id = name
+
+
+def set_progress(trainer: Trainer, steps: int, epochs: int) -> None:
+    """Let a trainer that only evaluates a checkpoint tell the steps and epochs of it, which Lightning leaves at 0."""
+    loop, epochs_done = trainer.fit_loop.epoch_loop, cast(Any, trainer.fit_loop.epoch_progress.current)
+    loop.automatic_optimization.optim_progress.optimizer.step.total.completed = steps
+    loop._batches_that_stepped = steps
+    epochs_done.processed = epochs

@@ -27,3 +27,7 @@ class MatmulPrecision(Callback):
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Set it back."""
         torch.set_float32_matmul_precision(self._before)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Set it back."""
+        torch.set_float32_matmul_precision(self._before)

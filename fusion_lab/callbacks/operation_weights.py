@@ -56,6 +56,9 @@ class OperationWeights(Callback):
     ) -> None:
         """Count the pairs of the batch."""
         assert self._reader is not None
+        if not batch:
+            # This rank has no pair.
+            return
         if len(batch) != 1:
             raise FusionLabError(
                 f"OperationWeights cannot tell the tasks of one validation batch apart ({', '.join(batch)}): give "

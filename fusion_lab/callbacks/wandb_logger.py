@@ -19,6 +19,7 @@ from fusion_lab.reporting.tables import higher_is_better
 
 STOPPED = "ended_early"
 """What the summary of a run says that a sweep has ended."""
+_CTRL_C = 130
 _SERVER = "https://api.wandb.ai"
 
 
@@ -89,13 +90,16 @@ class RunLogger(WandbLogger):
         super().finalize(status)
         if self._experiment is None:
             return
-        failed = isinstance(sys.exc_info()[1], Exception)
-        if status == "failed" and (failed or "WANDB_SWEEP_ID" in os.environ):
+        error = sys.exc_info()[1]
+        failed = isinstance(error, Exception)
+        # The next run of this process is another one.
+        if status == "success":
+            self._experiment.finish()
+        elif failed or "WANDB_SWEEP_ID" in os.environ:
             self._experiment.summary[STOPPED] = not failed
             self._experiment.finish(exit_code=int(failed))
-        elif status == "success":
-            # The next run of this process is another one.
-            self._experiment.finish()
+        elif isinstance(error, KeyboardInterrupt):
+            self._experiment.finish(exit_code=_CTRL_C)
 
 
 def _logged_in() -> bool:

@@ -184,6 +184,8 @@ class MultiTaskDataModule(LightningDataModule):
         splits = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, (stage,))
         if not self.splits[splits[0]]:
             raise FusionLabError(f"The configuration names no data to {stage}: set `data.init_args.{splits[0]}`.")
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+            raise FusionLabError("Mixed tasks have no `trainer.overfit_batches`: set `limit` of the data sets.")
         self._files(*splits)
         if stage == "fit":
             self._mixed_batches()
@@ -261,8 +263,11 @@ class MultiTaskDataModule(LightningDataModule):
 
     def _whole(self, split: str, crop: CentreCrop | None = None) -> DataLoader[Any]:
         samples = TaskSamples(self.splits[split], crop)
+        sizes = samples.sizes()
+        # Task by task in turn: where only so many batches are looked at, they are of all tasks.
+        longest = max(sizes.values(), default=0)
         draws: list[Draw | None] = [
-            Draw(task, index, 0) for task, size in samples.sizes().items() for index in range(size)
+            Draw(task, index, 0) for index in range(longest) for task, size in sizes.items() if index < size
         ]
         if self.trainer and draws:
             # A process without a single pair would leave out what the others do together at the end.

@@ -16,7 +16,7 @@ from fusion_lab.metrics.base import FusionMetric
 from fusion_lab.modules.accumulation import Gradients, TaskGradients, loss_scale, task_gradient
 from fusion_lab.modules.bad_losses import BadLosses
 from fusion_lab.modules.evaluation import EvaluatedModule, total
-from fusion_lab.modules.schedules import ScheduleFactory, schedule_config
+from fusion_lab.modules.schedules import Factory, ScheduleFactory, schedule_config
 from fusion_lab.networks import FusionNetwork
 from fusion_lab.networks.layers.strips import WHOLE_MAPS, in_strips
 from fusion_lab.types import Batch, Sample
@@ -25,22 +25,6 @@ from fusion_lab.weighting.ranks import over_ranks
 
 OptimizerFactory = Callable[[Iterable[nn.Parameter]], Optimizer]
 SchedulerFactory = ScheduleFactory
-
-
-class _Factory:
-    """What makes an optimizer or a schedule, shared by copies of the module, such as the average of its weights.
-
-    What a configuration makes knows the trainer with its processes, which cannot be copied.
-    """
-
-    def __init__(self, make: Callable[..., Any]) -> None:
-        self._make = make
-
-    def __call__(self, made_for: Any) -> Any:
-        return self._make(made_for)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> "_Factory":
-        return self
 
 
 class FusionModule(EvaluatedModule):
@@ -91,8 +75,8 @@ class FusionModule(EvaluatedModule):
         self.network = network
         self.objectives = nn.ModuleDict({task: Objective(terms) for task, terms in objectives.items()})
         self.weighting = weighting or Equal()
-        self._make_optimizer = _Factory(optimizer) if optimizer else None
-        self._make_scheduler = _Factory(scheduler) if scheduler else None
+        self._make_optimizer = Factory(optimizer) if optimizer else None
+        self._make_scheduler = Factory(scheduler) if scheduler else None
         labels = [metric.label for metric in metrics or []]
         if twice := {label for label in labels if labels.count(label) > 1}:
             raise FusionLabError(f"`metrics` has several metrics called {', '.join(sorted(twice))}: keep one of each.")
@@ -274,6 +258,28 @@ class FusionModule(EvaluatedModule):
         """Let a step on nothing change nothing, whatever moments the optimizer has."""
         if self._bad_losses.whole_step:
             optimizer.zero_grad()
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip gradients, also for a fused optimizer, which Lightning refuses in mixed precision for its scaler's sake.
+
+        Raises:
+            FusionLabError: There is such a scaler.
+        """
+        if not gradient_clip_val or not any(group.get("fused") for group in optimizer.param_groups):
+            super().configure_gradient_clipping(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif getattr(self.trainer.precision_plugin, "scaler", None) is not None:
+            raise FusionLabError(
+                "In 16-mixed precision gradients are not clipped for a fused optimizer: take bf16-mixed."
+            )
+        else:
+            by_value = str(gradient_clip_algorithm or "").endswith("value")
+            clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
+            clip([parameter for group in optimizer.param_groups for parameter in group["params"]], gradient_clip_val)
 
     def _step_loss(
         self, losses: dict[str, Tensor], gradients: dict[str, Gradients], batch_idx: int

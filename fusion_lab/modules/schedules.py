@@ -1,7 +1,7 @@
 """Schedules of the optimizer's step that a configuration can name with others inside, and when they move on."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, cast
 
 from lightning import Trainer
@@ -19,6 +19,22 @@ BY_FACTORIES = {
     "torch.optim.lr_scheduler.ChainedScheduler": "fusion_lab.modules.schedules.Together",
 }
 """What a configuration gets where it names schedules of PyTorch that hold others: those want an optimizer first."""
+
+
+class Factory:
+    """What makes an optimizer or a schedule, shared by copies of the module, such as the average of its weights.
+
+    What a configuration makes knows the trainer with its processes, which cannot be copied.
+    """
+
+    def __init__(self, make: Callable[..., Any]) -> None:
+        self._make = make
+
+    def __call__(self, made_for: Any) -> Any:
+        return self._make(made_for)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "Factory":
+        return self
 
 
 class InTurn(SequentialLR):
@@ -62,8 +78,10 @@ def schedule_config(scheduler: LRScheduler) -> dict[str, Any]:
     One that waits for a plateau moves on after each validation, by `see_validation`.
 
     Raises:
-        FusionLabError: It waits for a plateau of it knows not what.
+        FusionLabError: It waits for a plateau of it knows not what, or a cosine has no length.
     """
+    if any(getattr(one, "T_max", 1) <= 0 for one in _parts(scheduler)):
+        raise FusionLabError("`T_max` of a schedule should be above 0: set `trainer.max_steps`, or a number of steps.")
     if not isinstance(scheduler, ReduceLROnPlateau):
         return {"scheduler": scheduler, "interval": getattr(scheduler, "interval", "step")}
     monitor = getattr(scheduler, "monitor", None)
@@ -73,6 +91,13 @@ def schedule_config(scheduler: LRScheduler) -> dict[str, Any]:
             "with `monitor`, such as val/loss."
         )
     return {"scheduler": scheduler, "interval": "step", "frequency": _NEVER, "monitor": monitor, "strict": False}
+
+
+def _parts(scheduler: LRScheduler) -> Iterator[LRScheduler]:
+    """Return a schedule and those inside it."""
+    yield scheduler
+    for one in getattr(scheduler, "_schedulers", ()):
+        yield from _parts(one)
 
 
 def see_validation(trainer: Trainer) -> None:

@@ -15,6 +15,7 @@ from jsonargparse.typing import register_type
 from lightning import LightningDataModule, Trainer, seed_everything
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.seed import isolate_rng
 from omegaconf.errors import OmegaConfBaseException
 
 from fusion_lab.callbacks import ConfiguredSteps, TellSmallPairs
@@ -116,7 +117,8 @@ def parse(command: str, config: Config, options: Sequence[str] = ()) -> FusionCL
     _quieten()
     # The parser takes the text of a configuration where it takes a file.
     whole = yaml.safe_dump(_by_factories(config), sort_keys=False)
-    with _in_sentences(config, options):
+    # Lightning seeds where nothing is made yet.
+    with _in_sentences(config, options), isolate_rng(include_cuda=False):
         return FusionCLI(
             FusionModule,
             LightningDataModule,

@@ -3,9 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
+import numpy as np
 import yaml
 
 from fusion_lab.errors import FusionLabError, one_line
@@ -94,11 +95,22 @@ def override(config: Config, values: Mapping[str, Any]) -> Config:
                 )
             path.append(part)
             place = place.get(part.removesuffix("+")) if isinstance(place, Mapping) else None
-        layer: Any = value
+        layer: Any = plain(value)
         for part in reversed(path):
             layer = {part: layer}
         config = merge(config, layer)
     return config
+
+
+def plain(value: Any) -> Any:
+    """Return a value as YAML writes it: paths as text, numbers of NumPy as such of Python."""
+    if isinstance(value, PurePath):
+        return str(value)
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(one) for key, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def merge(old: Config, new: Config) -> Config:
@@ -109,7 +121,13 @@ def merge(old: Config, new: Config) -> Config:
             name = key[:-1]
             if not isinstance(value, list):
                 raise FusionLabError(f"`{key}` appends to a list, but is a {type(value).__name__}: write a list.")
-            merged[name] = [*(merged.get(name) or []), *value]
+            before = merged.get(name)
+            earlier = [before] if isinstance(before, dict) else before or []
+            if not isinstance(earlier, list):
+                raise FusionLabError(
+                    f"`{key}` appends to a list, but `{name}` is {before!r}: make it a list, or false."
+                )
+            merged[name] = [*earlier, *value]
         elif isinstance(value, dict) and isinstance(merged.get(key), dict) and _same_class(merged[key], value):
             merged[key] = merge(merged[key], value)
         else:

@@ -2,6 +2,7 @@
 
 import re
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,6 +30,7 @@ def in_sentences(trainer: Trainer, checkpoint: Path | None) -> Iterator[None]:
         KeyboardInterrupt: After Ctrl-C.
         SystemExit: The run was asked to make room.
     """
+    before = signal.getsignal(signal.SIGINT)
     try:
         yield
     except SystemExit as error:
@@ -44,6 +46,11 @@ def in_sentences(trainer: Trainer, checkpoint: Path | None) -> Iterator[None]:
         if sentence := _sentence(error, trainer, checkpoint):
             raise FusionLabError(sentence) from error
         raise
+    finally:
+        # After a Ctrl-C before the first step Lightning leaves it ignored.
+        is_main = threading.current_thread() is threading.main_thread()
+        if is_main and signal.getsignal(signal.SIGINT) == signal.SIG_IGN != before:
+            signal.signal(signal.SIGINT, before or signal.default_int_handler)
 
 
 def _end_children(trainer: Trainer) -> None:

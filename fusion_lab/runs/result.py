@@ -26,6 +26,11 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
 
 
+def is_run(folder: Path) -> bool:
+    """Tell whether a folder holds a run that has begun or ended."""
+    return (folder / RESULT).is_file() or bool(checkpoints(folder))
+
+
 @dataclass(frozen=True)
 class Result:
     """What a run that has ended came to.

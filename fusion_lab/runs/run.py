@@ -12,7 +12,7 @@ from lightning import Trainer
 from lightning.pytorch.loggers import WandbLogger
 
 from fusion_lab.callbacks import KeepHistory
-from fusion_lab.callbacks.lightning_internals import name_wandb_run
+from fusion_lab.callbacks.lightning_internals import name_wandb_run, set_progress
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import make_folder, remove_leftovers, write_text
 from fusion_lab.runs.build import FusionCLI, parse
@@ -142,7 +142,7 @@ class Run:
                 "steps. Ask for more steps or epochs, those that are done included."
             )
         metrics = {name: float(value) for name, value in _last_metrics(trainer).items()}
-        if trainer.is_global_zero:
+        if trainer.is_global_zero and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             record_result(folder, trainer.global_step, metrics)
         return Result(folder, trainer.global_step, metrics, done, self.started_from)
 
@@ -169,6 +169,7 @@ class Run:
         if checkpoint:
             found, stored = find_checkpoint(str(checkpoint), self.folder)
             check_checkpoint(found, stored, parts.model.network)
+            set_progress(parts.trainer, stored.steps, stored.epochs)
         elif list(parts.model.network.parameters()):
             raise FusionLabError(f"Name the checkpoint to {command} with --ckpt_path; `last` is the newest of the run.")
         make_folder(self.folder)

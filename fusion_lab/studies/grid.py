@@ -12,11 +12,15 @@ import yaml
 from fusion_lab.errors import FusionLabError
 from fusion_lab.files import expand_home, make_folder, write_text
 from fusion_lab.runs.compose import SHIPPED, Config, compose, find_file, variants
+from fusion_lab.runs.result import is_run
 from fusion_lab.studies.plan import Plan
 from fusion_lab.studies.search import SEED, Listed
 from fusion_lab.studies.sweep_file import SweepFile, is_sweep, read_sweep
 from fusion_lab.studies.trial import Options, Trial, options_of, written
 
+CONFIGS = "configs"
+"""The folder of what each experiment of a study is composed to."""
+_OWN = {"exp.name", "exp.seed", "exp.output"}
 _NO_NAME = re.compile(r"[^\w.=+-]+")
 
 
@@ -48,7 +52,13 @@ class Grid(Plan):
         scored: bool = True,
         options: Options = (),
     ) -> None:
+        if own := _OWN & {*(axes or {}), *(overrides or {})} or (axes or {}).keys() & (overrides or {}).keys():
+            raise FusionLabError(
+                f"A study itself gives `{min(own)}` to each run: leave it out of the others, and name seeds by `seeds`."
+            )
         self._made_with: dict[str, str] = {}
+        # Files may be edited while the study runs.
+        self._configs: dict[Path, str] = {}
         self._folder = folder
         named: dict[str, Path] = {}
         points = _points(axes or {})
@@ -69,7 +79,8 @@ class Grid(Plan):
                     raise FusionLabError(
                         f"{named[name]} and {several[0]} have the same `exp.name`, {name}: rename one of them."
                     )
-                given = (*options_of(files, values), *shared, *((("exp.name", name),) if labels else ()))
+                kept = folder / CONFIGS / f"{name}.yaml"
+                given = (*options_of([kept], values), *shared, *((("exp.name", name),) if labels else ()))
                 if scored and not (_validates(config) or any("init_args.val" in key for key, _ in given)):
                     raise FusionLabError(
                         f"The experiment {several[0]} validates nothing, so that there is nothing to compare: lay data "
@@ -78,6 +89,7 @@ class Grid(Plan):
                 named[name] = several[0]
                 told = [f"--{key}={value}" for key, value in given if key != "c"]
                 self._made_with[name] = yaml.safe_dump({"overrides": told, "config": config}, sort_keys=False)
+                self._configs[kept] = yaml.safe_dump(config, sort_keys=False)
                 planned.append((name, title, given, tuple((keys.get("switches") or {}).items())))
         self._trials = [
             Trial(name, seed, folder / f"seed{seed}", given, title, switches)
@@ -97,13 +109,16 @@ class Grid(Plan):
         """
         for trial in self._trials:
             earlier = folder / f"{trial.name}.yaml"
-            if not earlier.is_file() or not (trial.begun or trial.finished):
+            runs = (place for place in folder.glob(f"seed*/{trial.name}") if is_run(place))
+            if not earlier.is_file() or not any(runs):
                 continue
             if earlier.read_text(encoding="utf-8") != self._made_with[trial.name]:
                 raise FusionLabError(
                     f"The run {trial.run} was made with another configuration or other overrides, kept in {earlier}: "
                     "name another --output, or delete the runs of this experiment."
                 )
+        for file, text in self._configs.items():
+            write_text(file, text)
         for name, text in self._made_with.items():
             write_text(make_folder(folder) / f"{name}.yaml", text)
 
@@ -167,12 +182,13 @@ def _configurations(file: Path) -> list[tuple[Path, ...]]:
     Raises:
         FusionLabError: The sweep varies more than configurations.
     """
-    if several := variants(find_file(file)):
+    found = find_file(file)
+    if several := variants(found):
         return [(one,) for one in several]
     # What is no YAML, or missing, is told where it is composed.
     with suppress(OSError, UnicodeDecodeError, yaml.YAMLError):
-        if is_sweep(yaml.safe_load(file.read_text(encoding="utf-8"))):
-            return _grid(read_sweep(file))
+        if is_sweep(yaml.safe_load(found.read_text(encoding="utf-8"))):
+            return _grid(read_sweep(found))
     return [(file,)]
 
 

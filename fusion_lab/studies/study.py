@@ -71,7 +71,8 @@ class Study:
         named = [experiments] if isinstance(experiments, str | Path) else list(experiments)
         if not named and plan is None:
             raise FusionLabError("A study needs an experiment: name one, such as tita/embedded.")
-        self.folder = Path(folder or Path("runs") / "studies" / Path(str(named[0] if named else "study")).stem)
+        name = "-".join(Path(str(named[0])).with_suffix("").parts[-2:]) if named else "study"
+        self.folder = Path(folder or Path("runs") / "studies" / name.strip("/"))
         self.metrics = metrics
         self.failures: list[Failure] = []
         self.made_by = f"fusion_lab.Study({', '.join(map(repr, map(str, named)))})"
@@ -102,6 +103,8 @@ class Study:
             FusionLabError: The folder is in use, or holds runs of other configurations.
             KeyboardInterrupt: After Ctrl-C, when all that ran have saved themselves.
         """
+        if jobs < 1:
+            raise FusionLabError(f"`jobs` should be at least 1. Found `jobs = {jobs}`.")
         self.failures = []
         with in_use(self.folder), ending_like_ctrl_c():
             self._plan.begin(self.folder)
@@ -123,7 +126,7 @@ class Study:
             group = self.folder.resolve().name
             with closing(run_trials(self._waiting(), jobs, announce, self._plan.should_stop, launcher, group)) as ended:
                 for trial, failure in ended:
-                    if failure and not trial.ended_early:
+                    if failure and not (trial.ended_early or trial.finished):
                         self.failures.append(failure)
                     self._plan.told(trial)
                     announce([])

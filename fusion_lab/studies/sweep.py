@@ -53,12 +53,15 @@ class Sweep(Plan):
         elif kept.read_bytes() != self._file.path.read_bytes():
             raise FusionLabError(f"The sweep in {folder} was begun with another file, {kept}: name another --output.")
         self._search = search(self._file, folder)
+        self._resume = True
 
     def known(self) -> Sequence[Trial]:
         """Return the trials that were proposed so far."""
         return list(self._numbers)
 
     def __iter__(self) -> Iterator[Trial]:
+        self._numbers.clear()
+        self._values.clear()
         for number, values in enumerate(self._search or ()):
             trial = self._trial(number, values)
             self._numbers[trial], self._values[trial] = number, values

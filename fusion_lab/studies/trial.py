@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fusion_lab.errors import FusionLabError
+from fusion_lab.runs.compose import plain
 from fusion_lab.runs.result import RESULT, Result, checkpoints
 
 Options = tuple[tuple[str, str], ...]
@@ -19,7 +20,7 @@ def written(value: Any) -> str:
     """Write a value as a command line takes it."""
     if isinstance(value, str | Path):
         return str(value)
-    return json.dumps(value)
+    return json.dumps(plain(value))
 
 
 def read_options(words: Sequence[str]) -> Options:
