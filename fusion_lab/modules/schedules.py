@@ -31,6 +31,7 @@ class Factory:
         self._make = make
 
     def __call__(self, made_for: Any) -> Any:
+        """Make it for parameters, or for an optimizer."""
         return self._make(made_for)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Factory":

@@ -16,3 +16,12 @@ def test_it_holds_while_a_run_lasts(tmp_path):
     trainer(tmp_path, max_steps=1, callbacks=[MatmulPrecision("medium"), Look()]).fit(module(), data(root))
     assert seen == ["medium"]
     assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_it_is_set_back_after_an_error():
+    before = torch.get_float32_matmul_precision()
+    callback = MatmulPrecision("medium")
+    callback.setup(None, None, "fit")
+    assert torch.get_float32_matmul_precision() == "medium"
+    callback.on_exception(None, None, KeyboardInterrupt())
+    assert torch.get_float32_matmul_precision() == before

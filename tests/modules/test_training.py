@@ -1,10 +1,13 @@
 """Training by Lightning is the plain loop that the papers describe."""
 
+from functools import partial
+
 import pytest
 import torch
 from lightning import Callback
 from PIL import Image
-from torch.optim.lr_scheduler import OneCycleLR
+from torch.nn.utils import parameters_to_vector
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR
 
 from fusion_lab.callbacks import MeasureAgain
 from fusion_lab.data import MultiTaskDataModule
@@ -14,6 +17,7 @@ from fusion_lab.inference.tiling import fuse_luminance
 from fusion_lab.losses.filters import gaussian_window
 from fusion_lab.metrics import Entropy, SpatialFrequency
 from fusion_lab.modules import TITAModule
+from fusion_lab.modules.schedules import InTurn
 from fusion_lab.modules.tita import tita_objectives
 from fusion_lab.networks import TITA, Average
 from fusion_lab.weighting import FAMO, Equal
@@ -387,3 +391,21 @@ def test_a_schedule_with_a_part_of_no_steps_is_told(root, few, tmp_path):
     tiny = module(scheduler=lambda optimizer: OneCycleLR(optimizer, max_lr=1.0, total_steps=20, pct_start=0.05))
     with pytest.raises(FusionLabError, match="part of no steps"):
         trainer(tmp_path, max_steps=20).fit(tiny, data(root, few))
+
+
+def test_a_cosine_without_a_length_is_refused(root, tmp_path):
+    def cosine(optimizer):
+        return InTurn(optimizer, [partial(LinearLR, total_iters=2), partial(CosineAnnealingLR, T_max=-1)], [2])
+
+    with pytest.raises(FusionLabError, match="`T_max` of a schedule should be above 0"):
+        trainer(tmp_path, max_steps=1).fit(module(scheduler=cosine), data(root))
+
+
+@pytest.mark.parametrize(("algorithm", "order"), [("norm", 2), ("value", torch.inf)])
+def test_gradients_are_clipped_for_a_fused_optimizer_too(root, tmp_path, algorithm, order):
+    trained = module(optimizer=partial(torch.optim.SGD, lr=1.0, fused=True))
+    before = parameters_to_vector(trained.network.parameters()).detach().clone()
+    clipping = {"gradient_clip_val": 1e-3, "gradient_clip_algorithm": algorithm}
+    trainer(tmp_path, max_steps=1, precision="bf16-mixed", **clipping).fit(trained, data(root))
+    step = parameters_to_vector(trained.network.parameters()).detach() - before
+    assert step.norm(order).item() == pytest.approx(1e-3, rel=1e-2)

@@ -127,3 +127,11 @@ def test_other_encodings_and_unreadable_files_are_told(tmp_path):
 def test_values_may_be_shared_by_aliases(tmp_path):
     (tmp_path / "own.yaml").write_text("a: &a {x: 1}\nb: *a\nc: {<<: *a, y: 2}")
     assert compose([tmp_path / "own.yaml"]) == {"a": {"x": 1}, "b": {"x": 1}, "c": {"x": 1, "y": 2}}
+
+
+def test_a_list_is_appended_to_what_may_stand_for_one():
+    logger = {"class_path": "a.B"}
+    assert merge({"logger": logger}, {"logger+": [1]}) == {"logger": [logger, 1]}
+    assert merge({"logger": False}, {"logger+": [1]}) == {"logger": [1]}
+    with pytest.raises(FusionLabError, match="`logger` is True"):
+        merge({"logger": True}, {"logger+": [1]})

@@ -1,7 +1,11 @@
 """`fusion_lab.Run`: composing, training, going on, scoring, beginning with weights, from Python."""
 
 import logging
+import signal
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -9,8 +13,9 @@ import fusion_lab
 from fusion_lab.inference.weights import save_network
 from fusion_lab.networks import TITA
 from fusion_lab.runs.compose import override
+from fusion_lab.runs.endings import in_sentences
 from fusion_lab.runs.start import start_from
-from tests.tiny import NETWORK, make_pairs, overlay
+from tests.tiny import NETWORK, make_pairs, overlay, trainer
 
 
 @pytest.fixture(scope="module")
@@ -141,3 +146,79 @@ def test_the_command_takes_weights(single, weights, tmp_path, capsys):
     keys = [f"--exp.output={tmp_path}", "--trainer.max_steps=1", "--trainer.limit_val_batches=0"]
     assert main(["fit", "--config", str(single), *keys, f"--exp.weights={weights}"]) == 0
     assert f"Training begins with {weights}: " in capsys.readouterr().out
+
+
+def test_a_run_that_stops_early_keeps_its_last_step_and_goes_on_from_it(single, tmp_path):
+    stops = {
+        "class_path": "lightning.pytorch.callbacks.EarlyStopping",
+        "init_args": {"monitor": "val/loss", "stopping_threshold": 1e9},
+    }
+    keys = {"exp.output": str(tmp_path), "trainer.max_steps": -1, "trainer.max_epochs": 2}
+    keys |= {"trainer.val_check_interval": 1.0, "trainer.check_val_every_n_epoch": 1, "trainer.log_every_n_steps": 1}
+    early = fusion_lab.Run.load(single, {**keys, "trainer.callbacks+": [stops]}).fit()
+    assert 0 < early.steps == torch.load(early.folder / "checkpoints" / "last.ckpt", weights_only=True)["global_step"]
+    assert early.network.init_args["embed_dim"] == NETWORK["embed_dim"]
+    whole = fusion_lab.Run.load(single, {**keys, "exp.name": "whole"}).fit()
+    resumed = fusion_lab.Run.load(single, keys).fit(resume=True)
+    assert resumed.steps == whole.steps == 2 * early.steps
+    assert resumed.metrics == whole.metrics
+    assert resumed.history.equals(whole.history)
+
+
+def test_scores_and_pictures_tell_the_steps_of_their_checkpoint(done):
+    run, result = done
+    run.validate("last")
+    scores = pd.read_csv(result.folder / "log" / "scores.csv")
+    assert scores["step"].iloc[-1] == result.steps
+
+
+def test_values_of_numpy_and_paths_are_taken(config, tmp_path):
+    keys = {"exp.data_root": tmp_path, "model.optimizer.lr": np.float64(1e-4), "trainer.max_steps": np.int64(3)}
+    made = fusion_lab.Run.load(config, keys).config
+    assert made["exp"]["data_root"] == str(tmp_path)
+    assert (made["model"]["init_args"]["optimizer"]["init_args"]["lr"], made["trainer"]["max_steps"]) == (1e-4, 3)
+
+
+def test_loading_draws_no_numbers(config):
+    torch.manual_seed(3)
+    expected = torch.rand(2)
+    torch.manual_seed(3)
+    fusion_lab.Run.load(config)
+    assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_trial_run_of_lightning_leaves_nothing_to_go_on_from(single, tmp_path):
+    keys = {"exp.output": str(tmp_path), "trainer.max_steps": 1, "trainer.limit_val_batches": 0}
+    fusion_lab.Run.load(single, {**keys, "trainer.fast_dev_run": True}).fit()
+    assert fusion_lab.Run.load(single, keys).fit().steps == 1
+
+
+def test_a_run_in_a_thread(single, tmp_path):
+    run = fusion_lab.Run.load(single, {"exp.output": str(tmp_path), "trainer.max_steps": 1})
+    with ThreadPoolExecutor(1) as threads:
+        assert threads.submit(run.fit).result().steps == 1
+
+
+@pytest.mark.parametrize("experiment", ["tita/embedded", "gifnet/embedded"])
+@pytest.mark.parametrize("layer", ["gpu", "gpus"])
+def test_what_a_gpu_wants_is_laid_over_every_network(experiment, layer):
+    config = fusion_lab.Run.load([experiment, f"configs/trainer/{layer}.yaml"]).config
+    assert config["model"]["init_args"]["optimizer"]["init_args"]["fused"]
+
+
+def test_mixed_tasks_have_no_overfit_batches(single, tmp_path):
+    run = fusion_lab.Run.load(single, {"exp.output": str(tmp_path), "trainer.overfit_batches": 1})
+    with pytest.raises(fusion_lab.FusionLabError, match="overfit_batches"):
+        run.fit()
+
+
+def test_ctrl_c_is_heard_again_whatever_happens(tmp_path):
+    def interrupted():
+        with in_sentences(trainer(tmp_path), None):
+            # As Lightning does before it shuts down.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        interrupted()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 import fusion_lab
-from fusion_lab.studies import launching
+from fusion_lab.studies import Sweep, launching, read_sweep
 
 STAND_IN = """
 import json, pathlib, sys
@@ -100,3 +100,54 @@ def test_the_rows_of_several_experiments_with_axes_are_told_apart():
     )
     titles = [trial.title for trial in study.trials]
     assert len(titles) == len(set(titles)) == 2 * len({title.partition(",")[0] for title in titles}) > 2
+
+
+def test_what_a_study_began_with_is_what_it_trains(place):
+    study = fusion_lab.Study("base.yaml", seeds=2, folder="out", overrides={"model.lr": 1.0})
+    trials = iter(study.run(launcher=Editing(place)).trials)
+    for trial in trials:
+        words = json.loads((trial.run / "options.json").read_text())
+        kept = yaml.safe_load((place / words[words.index("-c") + 1]).read_text())
+        assert kept == {"exp": {"name": "base"}}
+
+
+class Editing(launching.Processes):
+    """Edits the experiment once the first trial has begun."""
+
+    def __init__(self, folder):
+        super().__init__()
+        object.__setattr__(self, "folder", folder)
+
+    def start(self, trial, place, group):
+        started = super().start(trial, place, group)
+        (self.folder / "base.yaml").write_text("exp: {name: base}\nmodel: {lr: 9}\n")
+        return started
+
+
+def test_further_seeds_of_another_configuration_are_refused(place):
+    fusion_lab.Study("base.yaml", seeds=[0], folder="out", overrides={"model.lr": 1.0}).run()
+    with pytest.raises(fusion_lab.FusionLabError, match="another configuration or other overrides"):
+        fusion_lab.Study("base.yaml", seeds=[1], folder="out", overrides={"model.lr": 2.0}).run()
+
+
+@pytest.mark.parametrize("given", [{"axes": {"exp.seed": [5, 6]}}, {"overrides": {"exp.name": "mine"}}])
+def test_what_a_study_itself_gives_is_refused(place, given):
+    with pytest.raises(fusion_lab.FusionLabError, match="itself gives `exp"):
+        fusion_lab.Study("base.yaml", **given)
+
+
+def test_no_jobs_at_a_time_are_refused(place):
+    with pytest.raises(fusion_lab.FusionLabError, match="`jobs` should be at least 1"):
+        fusion_lab.Study("base.yaml", folder="out").run(jobs=0)
+
+
+def test_a_sweep_that_is_run_twice_is_the_same_sweep(place):
+    content = {
+        "method": "grid",
+        "command": ["fusion-lab", "fit", "--config=base.yaml", "${args}"],
+        "parameters": {"model.lr": {"values": [1, 2]}, "exp.seed": {"value": 0}},
+    }
+    (place / "sweep.yaml").write_text(yaml.safe_dump(content))
+    study = fusion_lab.Study(plan=Sweep(read_sweep(place / "sweep.yaml"), place / "out"), folder=place / "out")
+    titles = [trial.title for trial in study.run().trials]
+    assert [trial.title for trial in study.run().trials] == titles == ["lr=1", "lr=2"]
