@@ -10,10 +10,9 @@ from jsonargparse.typing import PositiveInt
 from fusion_lab.cli.arguments import make_parser, overrides_apart, parse
 from fusion_lab.cli.submit import add_submit_option, submit_launcher
 from fusion_lab.errors import FusionLabError
+from fusion_lab.studies import Plan, Study
 from fusion_lab.studies.gathered import Gathered, gather
 from fusion_lab.studies.grid import Grid
-from fusion_lab.studies.plan import Plan
-from fusion_lab.studies.study import Study
 from fusion_lab.studies.trial import read_options
 
 _OWN = ("exp", "exp.name", "exp.seed", "exp.output", "ckpt_path", "config", "c")

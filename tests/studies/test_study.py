@@ -14,7 +14,8 @@ import json, pathlib, sys
 options = dict(a[2:].split("=", 1) for a in sys.argv[1:] if a.startswith("--"))
 run = pathlib.Path(options["exp.output"], options["exp.name"])
 run.mkdir(parents=True, exist_ok=True)
-loss = float(options.get("model.lr", 1)) + int(options["exp.seed"]) + ("b.yaml" in " ".join(sys.argv)) / 2
+half = "b: true" in pathlib.Path(sys.argv[2]).read_text()
+loss = float(options.get("model.lr", 1)) + int(options["exp.seed"]) + half / 2
 (run / "options.json").write_text(json.dumps(sys.argv[1:]))
 (run / "result.json").write_text(json.dumps({"steps": 2, "metrics": {"val/loss": loss}}))
 """
@@ -26,7 +27,7 @@ def place(tmp_path, monkeypatch):
     (tmp_path / "fit.py").write_text(STAND_IN)
     (tmp_path / "base.yaml").write_text(yaml.safe_dump({"exp": {"name": "base"}}))
     for name in "ab":
-        (tmp_path / f"{name}.yaml").write_text("{}")
+        (tmp_path / f"{name}.yaml").write_text(f"{name}: true")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(launching, "COMMAND", (sys.executable, str(tmp_path / "fit.py")))
     return tmp_path
@@ -49,8 +50,9 @@ def test_axes_are_combined_trained_and_compared(place):
     study.write()
     assert "fusion_lab.Study('base.yaml')" in (place / "out" / "table.md").read_text()
     given = json.loads((place / "out" / "seed1" / "base-b-lr=2.0" / "options.json").read_text())
-    assert given[:6] == ["-c", "base.yaml", "-c", "b.yaml", "--model.lr=2.0", "--exp.data_root=x"]
-    assert given[6:] == ["--exp.name=base-b-lr=2.0", "--exp.seed=1", "--exp.output=out/seed1"]
+    assert given[:4] == ["-c", "out/configs/base-b-lr=2.0.yaml", "--model.lr=2.0", "--exp.data_root=x"]
+    assert yaml.safe_load((place / given[1]).read_text()) == {"exp": {"name": "base"}, "b": True}
+    assert given[4:] == ["--exp.name=base-b-lr=2.0", "--exp.seed=1", "--exp.output=out/seed1"]
 
 
 def test_seeds_may_be_named_and_nothing_is_run_again(place):
@@ -103,7 +105,7 @@ def test_the_rows_of_several_experiments_with_axes_are_told_apart():
 
 
 def test_what_a_study_began_with_is_what_it_trains(place):
-    study = fusion_lab.Study("base.yaml", seeds=2, folder="out", overrides={"model.lr": 1.0})
+    study = fusion_lab.Study("base.yaml", axes={"model.lr": [1.0]}, seeds=2, folder="out")
     trials = iter(study.run(launcher=Editing(place)).trials)
     for trial in trials:
         words = json.loads((trial.run / "options.json").read_text())
@@ -125,9 +127,10 @@ class Editing(launching.Processes):
 
 
 def test_further_seeds_of_another_configuration_are_refused(place):
-    fusion_lab.Study("base.yaml", seeds=[0], folder="out", overrides={"model.lr": 1.0}).run()
+    given = {"axes": {"model.lr": [1.0]}, "folder": "out"}
+    fusion_lab.Study("base.yaml", seeds=[0], overrides={"exp.data_root": "x"}, **given).run()
     with pytest.raises(fusion_lab.FusionLabError, match="another configuration or other overrides"):
-        fusion_lab.Study("base.yaml", seeds=[1], folder="out", overrides={"model.lr": 2.0}).run()
+        fusion_lab.Study("base.yaml", seeds=[1], overrides={"exp.data_root": "y"}, **given).run()
 
 
 @pytest.mark.parametrize("given", [{"axes": {"exp.seed": [5, 6]}}, {"overrides": {"exp.name": "mine"}}])
