@@ -20,9 +20,8 @@ def main(argv: list[str]) -> int:
 
     methods = named_folders(args.methods)
     if args.against is not None and args.against not in methods:
-        raise FusionLabError(
-            f"There is no method '{args.against}' to test against: choose one of {', '.join(methods)}."
-        )
+        known = ", ".join(methods)
+        raise FusionLabError(f"There is no method '{args.against}' to test against: choose one of {known}.")
     scores = evaluated(methods, args, args.output)
 
     from rich.console import Console

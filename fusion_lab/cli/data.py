@@ -45,8 +45,7 @@ def _get(argv: list[str]) -> int:
 
 def _check(argv: list[str]) -> int:
     details = ". The exit code is 1 where something is wrong; a data set of which only a part is there is not wrong"
-    parser = make_parser("data check", details)
-    add = parser.add_argument
+    add = (parser := make_parser("data check", details)).add_argument
     add("folder", type=Path, metavar="DIR", help="folder of all data sets, or of one")
     add("--as", type=str, metavar="NAME", help="look for this data set only; guessed otherwise")
     manifest = "list of SHA-256 as of sha256sum, by paths below DIR: compared if it is there, else written"
