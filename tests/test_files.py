@@ -11,7 +11,7 @@ from PIL import Image
 from fusion_lab.cli import main as main_module
 from fusion_lab.data import PairDataset
 from fusion_lab.errors import FusionLabError, FusionLabWarning
-from fusion_lab.files import expand_home, walk
+from fusion_lab.files import expand_home, expand_homes, walk
 from fusion_lab.runs.compose import compose
 from fusion_lab.studies.gathered import gather
 
@@ -115,3 +115,9 @@ def test_home_folder_in_options(home, monkeypatch):
     told = [word.replace("~/", f"{home}/") for word in words]
     assert seen == [told]
     assert Path(os.environ["HOME"]) == home
+
+
+def test_the_home_folder_may_be_followed_by_an_equals_sign(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expand_homes("~/runs/lr=1/{name}_vi") == "/home/me/runs/lr=1/{name}_vi"
+    assert expand_homes("--exp.output=~/runs") == "--exp.output=/home/me/runs"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fusion_lab.data.checking import check, sums_of
+from fusion_lab.data.checking import check, compare_sums, sums_of
 from fusion_lab.data.recognition import recognise
 from fusion_lab.files import sha256
 
@@ -82,3 +82,13 @@ def test_a_split_that_is_not_there(tmp_path):
     train, test = check(found, base)[0]
     assert (train.state, train.problems) == ("not there", [])
     assert (test.state, test.pairs) == ("a part", {"test": 1})
+
+
+def test_checksums_of_a_renamed_set_are_compared(root, tmp_path):
+    (root / "VIFB").rename(tmp_path / "mine")
+    base, found = recognise(tmp_path / "mine", "vifb")
+    _, sums = check(found, base)
+    manifest = tmp_path / "sums"
+    assert "Wrote" in str(compare_sums(manifest, sums, base, found))
+    compared = compare_sums(manifest, sums, base, found)
+    assert (compared.number, compared.differences) == (len(sums), [])

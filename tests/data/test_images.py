@@ -361,3 +361,15 @@ def test_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         write_picture(Picture(COLOUR), tmp_path / "a.png")
     assert np.array_equal(read_picture(tmp_path / "a.png").pixels, GREY)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("white", [255, 1023, 65535])
+def test_plain_ppm_keeps_all_levels(tmp_path, white):
+    levels = np.random.default_rng(0).integers(0, white + 1, (3, 4, 3))
+    numbers = " ".join(map(str, levels.ravel()))
+    (tmp_path / "a.ppm").write_text(f"P3\n# by hand\n4 3\n{white}\n{numbers} # the end\n")
+    expected = levels if white in (255, 65535) else (levels * 65535 + white // 2) // white
+    assert np.array_equal(read_picture(tmp_path / "a.ppm").pixels, expected)
+    (tmp_path / "short.ppm").write_text("P3\n4 3\n65535\n1 2 3\n")
+    with pytest.raises(FusionLabError, match="is broken"):
+        read_picture(tmp_path / "short.ppm")

@@ -123,3 +123,12 @@ def test_a_broken_file_does_not_end_the_search_for_the_range(thermal):
 def test_mistakes_are_told_at_once(arguments):
     with pytest.raises(FusionLabError, match="should be"):
         PairDataset(**arguments)
+
+
+@pytest.mark.parametrize("size", [(640, 480, 3), (640, 512, 3), (512, 1024), (997, 991)])
+def test_percentiles_of_many_images_look_at_all_channels_and_columns(size):
+    values = np.zeros(size, np.uint16)
+    # Channels of a colour image, or columns of a grey one, that have nothing in common.
+    values += np.resize(np.array([100, 5000, 60000], np.uint16), size[-1])
+    percentiles = InputRange.of("1%..99%")
+    assert percentiles.of_all([values]) == percentiles.of_values(values)

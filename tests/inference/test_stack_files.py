@@ -162,3 +162,10 @@ def test_other_numbers_and_orders():
         fuse_many(Average(), [torch.zeros(1, 1, 8, 8)])
     with pytest.raises(FusionLabError, match="fold, tree"):
         fuse_many(Average(), [torch.zeros(1, 1, 8, 8)] * 2, order="random")
+
+
+def test_hidden_images_beside_the_folders_of_scenes_do_not_count(tmp_path):
+    for name in ("._x.png", "one/a.png", "one/b.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("L", (16, 16)).save(tmp_path / name)
+    assert [stack.name for stack in find_stacks([tmp_path])] == ["one"]

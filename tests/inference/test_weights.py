@@ -401,3 +401,10 @@ def test_published_weights_are_found_where_they_were_fetched_to(tmp_path, monkey
     fetched.parent.mkdir(parents=True)
     fetched.touch()
     assert find_weights("gifnet-official") == fetched
+
+
+def test_a_folder_hides_no_packaged_network(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("tita", "gifnet"):
+        (tmp_path / name).mkdir()
+        assert find_weights(name).is_file()

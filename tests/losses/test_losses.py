@@ -174,3 +174,8 @@ def test_gaussian_window_is_the_releases_one_whatever_the_default_type():
         assert torch.equal(gaussian_window(11, 1.5, dtype=torch.float64), plain)
     finally:
         torch.set_default_dtype(torch.float32)
+
+
+def test_unknown_shares_are_refused():
+    with pytest.raises(FusionLabError, match="Found `shares = equall`"):
+        Structure("equall")

@@ -91,3 +91,9 @@ def test_a_source_that_is_the_other_one_inverted_gives_no_negative_loss(term, co
         loss.backward()
         assert 0 <= loss.item() < 2
         assert fused.grad.isfinite().all()
+
+
+def test_images_smaller_than_a_window_of_mef_ssim_are_refused():
+    small = torch.rand(1, 1, 10, 20)
+    with pytest.raises(FusionLabError, match="11 pixels or more a side, but was given 20x10"):
+        ExposureStructure()(small, {"source_a": small, "source_b": small})
