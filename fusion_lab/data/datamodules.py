@@ -184,7 +184,7 @@ class MultiTaskDataModule(LightningDataModule):
         splits = {"fit": ("train", "val"), "validate": ("val",)}.get(stage, (stage,))
         if not self.splits[splits[0]]:
             raise FusionLabError(f"The configuration names no data to {stage}: set `data.init_args.{splits[0]}`.")
-        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]
+        if getattr(self.trainer, "overfit_batches", 0):
             raise FusionLabError("Mixed tasks have no `trainer.overfit_batches`: set `limit` of the data sets.")
         self._files(*splits)
         if stage == "fit":

@@ -187,7 +187,9 @@ def test_layers_and_overrides_reach_every_trial(ablate, experiment, tmp_path):
     arguments = [first, "--with", layer, "--seeds", 1, "--metrics", "val/loss", "--", "--exp.data_root=x"]
     assert ablate(*arguments) == 0
     given = json.loads((tmp_path / "out" / "seed0" / "first" / "arguments.json").read_text())
-    assert given == ["-c", str(first), "-c", str(layer), "--exp.data_root=x", "--exp.seed=0", "--exp.output=out/seed0"]
+    kept = "out/configs/first.yaml"
+    assert given == ["-c", kept, "--exp.data_root=x", "--exp.seed=0", "--exp.output=out/seed0"]
+    assert yaml.safe_load((tmp_path / kept).read_text()) == {**yaml.safe_load(first.read_text()), "extra": 1}
     assert set(table(tmp_path / "out")) == {("first", "val/loss")}
 
 

@@ -305,15 +305,15 @@ def test_prediction_lies_between_0_and_1(few, tmp_path):
         trained.network.head[-1].bias.fill_(0.9)
         trained.network.head[-1].weight.mul_(30)
     predictions = runner.predict(trained, source)
-    assert [list(fused) for fused in predictions] == [["ivf"], ["ivf"], ["mff"], ["mef"]]
+    assert [list(fused) for fused in predictions] == [["ivf"], ["mff"], ["mef"], ["ivf"]]
     values = torch.cat([fused.flatten() for one in predictions for fused in one.values()])
     assert values.min() == 0
     assert values.max() == 1
     assert [one.shape[-2:] for fused in predictions for one in fused.values()] == [
         (18, 20),
+        (18, 20),
+        (18, 20),
         (18, 21),
-        (18, 20),
-        (18, 20),
     ]
 
 
@@ -405,7 +405,7 @@ def test_a_cosine_without_a_length_is_refused(root, tmp_path):
 def test_gradients_are_clipped_for_a_fused_optimizer_too(root, tmp_path, algorithm, order):
     trained = module(optimizer=partial(torch.optim.SGD, lr=1.0, fused=True))
     before = parameters_to_vector(trained.network.parameters()).detach().clone()
-    clipping = {"gradient_clip_val": 1e-3, "gradient_clip_algorithm": algorithm}
+    clipping = {"gradient_clip_val": 1e-4, "gradient_clip_algorithm": algorithm}
     trainer(tmp_path, max_steps=1, precision="bf16-mixed", **clipping).fit(trained, data(root))
     step = parameters_to_vector(trained.network.parameters()).detach() - before
-    assert step.norm(order).item() == pytest.approx(1e-3, rel=1e-2)
+    assert step.norm(order).item() == pytest.approx(1e-4, rel=1e-2)
