@@ -277,7 +277,7 @@ class FusionModule(EvaluatedModule):
                 "In 16-mixed precision gradients are not clipped for a fused optimizer: take bf16-mixed."
             )
         else:
-            by_value = str(gradient_clip_algorithm or "").endswith("value")
+            by_value = gradient_clip_algorithm == "value"
             clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
             clip([parameter for group in optimizer.param_groups for parameter in group["params"]], gradient_clip_val)
 
