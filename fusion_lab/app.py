@@ -97,8 +97,8 @@ def app(weights: Sequence[Path | str] = (), device: str = "cpu", memory_limit: f
         name = Path(given).stem if Path(given).is_file() else str(given)
         taken = name in offered or name in _NETWORKS
         offered[str(given) if taken else name] = partial(_same, load_network(given, device))
-    page = App({**_NETWORKS, **offered}, device, memory_limit)
-    first = next(iter(offered or _NETWORKS))
+    others = {name: make for name, make in _NETWORKS.items() if name not in offered}
+    page = App({**offered, **others}, device, memory_limit)
 
     with gradio.Blocks(title=_TITLE, analytics_enabled=False, delete_cache=(_FILES_LAST, _FILES_LAST)) as blocks:
         gradio.Markdown(f"# {_TITLE}\nTwo images of one scene, of the same size, become one.")
@@ -111,7 +111,7 @@ def app(weights: Sequence[Path | str] = (), device: str = "cpu", memory_limit: f
             # Our own reader knows more kinds of files, and has a sentence for each that it cannot read.
             source.preprocess = _path
         with gradio.Row():
-            network = gradio.Dropdown([*dict.fromkeys([*offered, *page.networks])], value=first, label="Network")
+            network = gradio.Dropdown(list(page.networks), value=next(iter(page.networks)), label="Network")
             colours = gradio.Radio(list(COLOURS), value="both", label="Colours of")
             begin = gradio.Button("Fuse", variant="primary")
         told = gradio.Markdown(visible=False, elem_id="told")

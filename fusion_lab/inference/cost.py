@@ -36,10 +36,10 @@ def named_networks(given: Sequence[str], device: str | torch.device = "cpu") -> 
     """
     networks: dict[str, FusionNetwork] = {}
     for one in given:
+        name, sign, weights = one.partition("=")
         # The names of checkpoints hold such a sign too.
-        name, sign, weights = ("", "", one) if Path(one).is_file() else one.partition("=")
-        if not sign:
-            name, weights = Path(one).stem if Path(one).is_file() else one.rpartition(".")[2], one
+        if (is_file := Path(one).is_file()) or not sign:
+            name, weights = Path(one).stem if is_file else one.rpartition(".")[2], one
         if name in networks:
             raise FusionLabError(f"Two networks are called '{name}': give them names, such as {name}1={weights}.")
         networks[name] = find_network(weights, device)
